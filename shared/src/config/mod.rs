@@ -1,0 +1,22 @@
+//! Configuration: one YAML file for both services, overridden by `ISITUP__` environment variables, parsed once into
+//! checked types. All that is wrong is told at once.
+//!
+//! [`load`] gives the merged tree as a [`Section`]; the sections that both services know are read here, a service's
+//! sites and the like by the service itself. A service skips what is the other's.
+
+mod kafka;
+mod layers;
+mod postgres;
+mod scalar;
+mod section;
+mod services;
+#[cfg(test)]
+mod tests;
+mod yaml;
+
+pub use kafka::{Format, KafkaConfig, TopicShape};
+pub use layers::load;
+pub use postgres::{PostgresConfig, SchemaName};
+pub use scalar::{ByteSize, Scalar};
+pub use section::{Entry, Problem, Problems, Section};
+pub use services::{ConsumerConfig, LogConfig, LogFormat, ProducerConfig, SpoolConfig};

@@ -1,0 +1,95 @@
+//! The `postgres` section.
+
+use std::fmt;
+
+use url::Url;
+
+use super::{Scalar, Section};
+use crate::secret::Secret;
+
+/// How to reach PostgreSQL, and which schema to use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PostgresConfig {
+    /// `postgres://user@host:port/database`, its password taken out.
+    pub url: Url,
+    /// The password, from the URL, `password` or `password_file`.
+    pub password: Option<Secret>,
+    /// The schema that holds all tables and views.
+    pub schema: SchemaName,
+}
+
+impl PostgresConfig {
+    /// Reads the section `postgres` of `root`.
+    pub fn read(root: &mut Section) -> Option<Self> {
+        let mut section = root.section("postgres");
+        let url = section.require::<PostgresUrl>(
+            "url",
+            "where the results are stored, such as postgres://isitup@postgres:5432/isitup",
+        );
+        let password = section.secret("password");
+        let schema = section.get("schema").unwrap_or_else(|| SchemaName("isitup".into()));
+        if section.contains("tls") {
+            section.refuse("tls", "TLS to PostgreSQL is not in this release");
+        }
+        section.finish();
+        let PostgresUrl { url, password: in_url } = url?;
+        Some(Self { url, password: password.or(in_url), schema })
+    }
+}
+
+/// A schema's name that needs no escaping: `[a-z_][a-z0-9_]{0,62}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SchemaName(String);
+
+impl SchemaName {
+    /// The bare name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SchemaName {
+    /// The name in double quotes, as SQL wants it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0)
+    }
+}
+
+impl Scalar for SchemaName {
+    const WHAT: &'static str = "a schema's name: a-z or _, then up to 62 of a-z, 0-9 and _";
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut bytes = text.bytes();
+        let well = bytes.next().is_some_and(|first| first.is_ascii_lowercase() || first == b'_')
+            && text.len() <= 63
+            && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+        well.then(|| Self(text.to_owned()))
+    }
+}
+
+struct PostgresUrl {
+    url: Url,
+    password: Option<Secret>,
+}
+
+impl Scalar for PostgresUrl {
+    const WHAT: &'static str = "a PostgreSQL URL, such as postgres://isitup@postgres:5432/isitup";
+    const SECRET: bool = true;
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut url = Url::parse(text).ok()?;
+        let well = matches!(url.scheme(), "postgres" | "postgresql") && url.host_str().is_some_and(|host| !host.is_empty());
+        if !well || url.fragment().is_some() {
+            return None;
+        }
+        let password = url.password().map(|encoded| Secret::new(decode_percent(encoded)));
+        url.set_password(None).ok()?;
+        Some(Self { url, password })
+    }
+}
+
+fn decode_percent(encoded: &str) -> String {
+    // A query string decodes `+` too, so it is written as what it stands for in a password: itself.
+    let query = format!("p={}", encoded.replace('+', "%2B"));
+    url::form_urlencoded::parse(query.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+}

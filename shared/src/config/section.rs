@@ -1,0 +1,383 @@
+//! Reading the merged tree: each value is taken once, mistakes are gathered, and what nobody asked for is unknown.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::rc::Rc;
+
+use config::{Map, Value, ValueKind};
+
+use super::Scalar;
+use super::layers::{self, Origin};
+use crate::secret::Secret;
+
+/// One thing that is wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: `config.yml:12`, or an environment variable.
+    pub origin: String,
+    /// Which key, such as `domains[2].interval`; empty where the whole file is meant.
+    pub key: String,
+    /// What is wrong, with the value and what is allowed.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.origin)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// All that is wrong with the configuration, in the order of the file.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+type Found = Rc<RefCell<Vec<Problem>>>;
+
+/// A mapping of the configuration, read key by key.
+///
+/// Every read removes its key, so that [`Section::finish`] can tell which keys nobody knows. A read that finds a
+/// mistake notes it and gives `None`, as if the key were absent; [`Section::finish_root`] gives all of them.
+#[derive(Debug)]
+pub struct Section {
+    path: String,
+    origin: Origin,
+    values: Map<String, Value>,
+    asked: BTreeSet<String>,
+    found: Found,
+}
+
+/// A list's item: a bare text, or a mapping.
+#[derive(Debug)]
+pub enum Entry {
+    /// A bare text, such as `https://example.com`.
+    Scalar(ScalarEntry),
+    /// A mapping.
+    Table(Section),
+}
+
+/// A bare text in a list, which knows where it stands.
+#[derive(Debug)]
+pub struct ScalarEntry {
+    /// The text as typed.
+    pub text: String,
+    path: String,
+    origin: Origin,
+    found: Found,
+}
+
+impl ScalarEntry {
+    /// Where it stands, such as `config.yml:12`.
+    pub fn place(&self) -> String {
+        self.origin.place(&self.path)
+    }
+
+    /// Notes that this text is wrong, and why.
+    pub fn refuse(&self, message: impl fmt::Display) {
+        note(&self.found, &self.origin, &self.path, format!("{:?}: {message}", self.text));
+    }
+}
+
+impl Section {
+    /// The root of a merged tree.
+    pub(super) fn root(values: Map<String, Value>, origin: Origin, problems: Vec<Problem>) -> Self {
+        let found = Rc::new(RefCell::new(problems));
+        Self { path: String::new(), origin, values, asked: BTreeSet::new(), found }
+    }
+
+    /// Where this mapping stands, such as `config.yml:12`.
+    pub fn place(&self) -> String {
+        self.origin.place(&self.path)
+    }
+
+    /// Where the value of `key` stands, while it has not been read.
+    pub fn place_of(&self, key: &str) -> String {
+        self.origin_of_key(key).place(&self.key_path(key))
+    }
+
+    /// The path of the configuration file, where there is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.origin.file()
+    }
+
+    /// Whether `key` has a value that was not read yet.
+    pub fn contains(&self, key: &str) -> bool {
+        self.values.get(key).is_some_and(|value| !is_nil(value))
+    }
+
+    /// The value of `key`, where it has one and it is well.
+    pub fn get<T: Scalar>(&mut self, key: &str) -> Option<T> {
+        let value = self.take(key)?;
+        self.parse(&self.key_path(key), &value)
+    }
+
+    /// The value of `key` where it lies in `range`.
+    pub fn get_in<T>(&mut self, key: &str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: Scalar + PartialOrd + fmt::Display,
+    {
+        let allowed = format!("{} to {} is allowed", range.start(), range.end());
+        self.get_where(key, |value| range.contains(value), &allowed)
+    }
+
+    /// The value of `key` where it is `well`; else `allowed` says what is.
+    pub fn get_where<T: Scalar>(&mut self, key: &str, well: impl Fn(&T) -> bool, allowed: &str) -> Option<T> {
+        let raw = self.take(key)?;
+        let path = self.key_path(key);
+        let value = self.parse::<T>(&path, &raw)?;
+        if well(&value) {
+            return Some(value);
+        }
+        note(&self.found, &self.origin_of(&raw), &path, format!("{:?}: {allowed}", text_of(&raw).unwrap_or_default()));
+        None
+    }
+
+    /// The value of `key`, which must be there; `purpose` says what it is for.
+    pub fn require<T: Scalar>(&mut self, key: &str, purpose: &str) -> Option<T> {
+        if !self.contains(key) {
+            self.miss(key, purpose);
+            return None;
+        }
+        self.get(key)
+    }
+
+    /// The list at `key`: a sequence, a single value, or a text with commas in an environment variable.
+    pub fn list<T: Scalar>(&mut self, key: &str) -> Option<Vec<T>> {
+        let path = self.key_path(key);
+        let items = self.take_items(key)?;
+        let parsed: Vec<Option<T>> =
+            items.iter().enumerate().map(|(i, item)| self.parse(&format!("{path}[{i}]"), item)).collect();
+        parsed.into_iter().collect()
+    }
+
+    /// The list at `key`, which must be there and not be empty; `purpose` says what it is for.
+    pub fn require_list<T: Scalar>(&mut self, key: &str, purpose: &str) -> Option<Vec<T>> {
+        let is_there = self.contains(key);
+        let list = self.list(key);
+        if !is_there || list.as_ref().is_some_and(Vec::is_empty) {
+            self.miss(key, purpose);
+            return None;
+        }
+        list
+    }
+
+    /// The mapping at `key`; an empty one where there is none.
+    pub fn section(&mut self, key: &str) -> Self {
+        let path = self.key_path(key);
+        let (values, origin) = match self.take(key) {
+            None => (Map::new(), self.origin.clone()),
+            Some(value) => {
+                let origin = self.origin_of(&value);
+                match value.kind {
+                    ValueKind::Table(values) => (values, origin),
+                    _ => {
+                        note(&self.found, &origin, &path, format!("{} is not a mapping", shown(&value)));
+                        (Map::new(), origin)
+                    }
+                }
+            }
+        };
+        Self { path, origin, values, asked: BTreeSet::new(), found: Rc::clone(&self.found) }
+    }
+
+    /// The items at `key`, each a text or a mapping.
+    pub fn entries(&mut self, key: &str) -> Vec<Entry> {
+        let path = self.key_path(key);
+        let items = self.take_items(key).unwrap_or_default();
+        items.into_iter().enumerate().filter_map(|(i, item)| self.entry(format!("{path}[{i}]"), item)).collect()
+    }
+
+    fn entry(&self, path: String, item: Value) -> Option<Entry> {
+        let origin = self.origin_of(&item);
+        let found = Rc::clone(&self.found);
+        match item.kind {
+            ValueKind::Table(values) => {
+                Some(Entry::Table(Self { path, origin, values, asked: BTreeSet::new(), found }))
+            }
+            _ => match text_of(&item) {
+                Some(text) => Some(Entry::Scalar(ScalarEntry { text: text.to_owned(), path, origin, found })),
+                None => {
+                    note(&found, &origin, &path, format!("{} is neither a text nor a mapping", shown(&item)));
+                    None
+                }
+            },
+        }
+    }
+
+    /// The pairs of the mapping at `key`, in the order of the file.
+    pub fn map(&mut self, key: &str) -> Vec<(String, String)> {
+        let section = self.section(key);
+        let pairs = section.values.iter().map(|(name, value)| {
+            let text = section.parse::<String>(&section.key_path(name), value)?;
+            Some((name.clone(), text))
+        });
+        pairs.collect::<Vec<_>>().into_iter().flatten().collect()
+    }
+
+    /// The secret at `key`, or in the file that `key` + `_file` names. Both in one layer are a mistake; of two layers
+    /// the environment wins.
+    pub fn secret(&mut self, key: &str) -> Option<Secret> {
+        let file_key = format!("{key}_file");
+        let (inline, file) = (self.take(key), self.take(&file_key));
+        let path = self.key_path(key);
+        match (inline, file) {
+            (None, None) => None,
+            (Some(value), None) => self.inline_secret(&path, &value),
+            (None, Some(value)) => self.secret_from_file(&file_key, &value),
+            (Some(inline), Some(file)) => match (self.origin_of(&inline), self.origin_of(&file)) {
+                (Origin::Environment, Origin::File { .. }) => self.inline_secret(&path, &inline),
+                (Origin::File { .. }, Origin::Environment) => self.secret_from_file(&file_key, &file),
+                (origin, _) => {
+                    note(&self.found, &origin, &path, format!("stands beside {file_key}; keep one of the two"));
+                    None
+                }
+            },
+        }
+    }
+
+    fn inline_secret(&self, path: &str, value: &Value) -> Option<Secret> {
+        let secret = text_of(value).map(Secret::new);
+        if secret.is_none() {
+            note(&self.found, &self.origin_of(value), path, "is not a text".into());
+        }
+        secret
+    }
+
+    fn secret_from_file(&self, key: &str, value: &Value) -> Option<Secret> {
+        let path = self.key_path(key);
+        let name = self.parse::<String>(&path, value)?;
+        match fs::read_to_string(&name) {
+            // Editors and `echo` end a file with a line break that is not part of the secret.
+            Ok(text) => Some(Secret::new(text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t)))),
+            Err(error) => {
+                note(&self.found, &self.origin_of(value), &path, format!("{name:?} cannot be read: {error}"));
+                None
+            }
+        }
+    }
+
+    /// Notes that the value of `key` is wrong, and forgets the value. Without the value: it may be a mapping.
+    pub fn refuse(&mut self, key: &str, message: impl fmt::Display) {
+        let origin = self.origin_of_key(key);
+        self.take(key);
+        note(&self.found, &origin, &self.key_path(key), message.to_string());
+    }
+
+    /// Leaves out `key`, which is another service's.
+    pub fn skip(&mut self, key: &str) {
+        self.take(key);
+    }
+
+    /// Notes every key that nobody asked for.
+    pub fn finish(self) {
+        for (key, value) in &self.values {
+            let allowed: Vec<&str> = self.asked.iter().map(String::as_str).collect();
+            let message = format!("unknown key; allowed here: {}", allowed.join(", "));
+            note(&self.found, &self.origin_of(value), &self.key_path(key), message);
+        }
+    }
+
+    /// Ends the reading of the whole tree: `value`, or all that is wrong.
+    ///
+    /// # Errors
+    /// All mistakes, in the order of the file.
+    pub fn finish_root<T>(self, value: Option<T>) -> Result<T, Problems> {
+        let found = Rc::clone(&self.found);
+        self.finish();
+        let mut problems = found.take();
+        problems.sort_by_key(|problem| layers::line_of(&problem.origin));
+        match value {
+            Some(value) if problems.is_empty() => Ok(value),
+            _ => Err(Problems(problems)),
+        }
+    }
+
+    fn miss(&mut self, key: &str, purpose: &str) {
+        let path = self.key_path(key);
+        let already_told = self.found.borrow().iter().any(|problem| problem.key.starts_with(&path));
+        if !already_told {
+            let or_set = match self.origin {
+                Origin::File { .. } => format!(" (or set {})", layers::variable(&path)),
+                Origin::Environment => String::new(),
+            };
+            note(&self.found, &self.origin.file_only(), &path, format!("missing: {purpose}{or_set}"));
+        }
+    }
+
+    fn take(&mut self, key: &str) -> Option<Value> {
+        self.asked.insert(key.to_owned());
+        self.values.shift_remove(key).filter(|value| !is_nil(value))
+    }
+
+    fn take_items(&mut self, key: &str) -> Option<Vec<Value>> {
+        let value = self.take(key)?;
+        let origin = self.origin_of(&value);
+        match (value.kind, &origin) {
+            (ValueKind::Array(items), _) => Some(items),
+            (ValueKind::String(text), Origin::Environment) => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                Some(items.map(|item| origin.value(ValueKind::String(item.to_owned()))).collect())
+            }
+            (kind, _) => Some(vec![origin.value(kind)]),
+        }
+    }
+
+    fn parse<T: Scalar>(&self, path: &str, value: &Value) -> Option<T> {
+        let parsed = text_of(value).and_then(T::parse);
+        if parsed.is_none() {
+            let shown = if T::SECRET { "the value (not shown)".to_owned() } else { shown(value) };
+            note(&self.found, &self.origin_of(value), path, format!("{shown} is not {}", T::WHAT));
+        }
+        parsed
+    }
+
+    fn origin_of(&self, value: &Value) -> Origin {
+        Origin::of(value, &self.origin)
+    }
+
+    fn origin_of_key(&self, key: &str) -> Origin {
+        self.values.get(key).map_or_else(|| self.origin.clone(), |value| self.origin_of(value))
+    }
+
+    fn key_path(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+fn note(found: &Found, origin: &Origin, path: &str, message: String) {
+    found.borrow_mut().push(Problem { origin: origin.place(path), key: path.to_owned(), message });
+}
+
+fn text_of(value: &Value) -> Option<&str> {
+    match &value.kind {
+        ValueKind::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn is_nil(value: &Value) -> bool {
+    matches!(value.kind, ValueKind::Nil)
+}
+
+fn shown(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::String(text) => format!("{text:?}"),
+        ValueKind::Array(_) => "a list".into(),
+        ValueKind::Table(_) => "a mapping".into(),
+        _ => "nothing".into(),
+    }
+}

@@ -1,0 +1,171 @@
+//! One tiny file for each mistake, with its exact message.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::layers::load_with;
+use super::{ConsumerConfig, KafkaConfig, LogConfig, PostgresConfig, Problems, ProducerConfig};
+
+type All = (LogConfig, KafkaConfig, PostgresConfig, ProducerConfig, ConsumerConfig);
+
+/// Reads `yaml` as `config.yml` with `variables` over it, all sections, and gives the mistakes with the bare file name.
+fn read(yaml: &str, variables: &[(&str, &str)]) -> Result<All, String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yml");
+    fs::write(&path, yaml.replace("DIR", dir.path().to_str().unwrap())).unwrap();
+    fs::write(dir.path().join("secret"), "0123\n").unwrap();
+    let folder = format!("{}/", dir.path().display());
+    read_file(Some(path), variables).map_err(|problems| problems.to_string().replace(&folder, ""))
+}
+
+fn read_file(path: Option<PathBuf>, variables: &[(&str, &str)]) -> Result<All, Problems> {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let mut root = load_with(path.as_deref(), variables)?;
+    let log = LogConfig::read(&mut root);
+    let kafka = KafkaConfig::read(&mut root);
+    let postgres = PostgresConfig::read(&mut root);
+    let producer = ProducerConfig::read(&mut root);
+    let consumer = ConsumerConfig::read(&mut root);
+    let all = kafka.and_then(|kafka| Some((log, kafka, postgres?, producer, consumer)));
+    root.finish_root(all)
+}
+
+const WELL: &str = "kafka: {brokers: [k:9092]}\npostgres: {url: postgres://u@h/d}\n";
+
+#[test]
+fn each_mistake_is_told_with_file_line_key_value_and_what_is_allowed() {
+    let cases = [
+        ("kafka: [", "config.yml:2: not YAML: while parsing a node, did not find expected node content"),
+        ("- a", "config.yml:1: the file must be a mapping of keys to values, such as `kafka:`"),
+        ("log: {level: info}\nlog: {}", "config.yml:2: the key \"log\" stands here twice"),
+        ("log: {level: loud}", "config.yml:3: log.level: \"loud\" is not a log level: off, error, warn, info, debug or trace"),
+        ("log: {format: xml}", "config.yml:3: log.format: \"xml\" is not a log format: text or json"),
+        ("log: noisy", "config.yml:3: log: \"noisy\" is not a mapping"),
+        ("log:\n  colour: red", "config.yml:4: log.colour: unknown key; allowed here: format, level"),
+        ("colour: red", "config.yml:3: colour: unknown key; allowed here: consumer, kafka, log, postgres, producer"),
+        ("producer: {workers: 0}", "config.yml:3: producer.workers: \"0\": 1 to 10000 is allowed"),
+        ("producer: {workers: many}", "config.yml:3: producer.workers: \"many\" is not a whole number"),
+        ("producer: {workers: [1]}", "config.yml:3: producer.workers: a list is not a whole number"),
+        ("producer: {location: ''}", "config.yml:3: producer.location: \"\": a location must not be empty"),
+        (
+            "producer: {spool: {max_size: 1000}}",
+            "config.yml:3: producer.spool.max_size: \"1000\" is not a size: write a number with its unit, such as 512KiB, 1MiB or 1GiB",
+        ),
+        ("producer: {spool: {max_size: 1MiB}}", "config.yml:3: producer.spool.max_size: \"1MiB\": the spool needs at least 16MiB"),
+        (
+            "producer: {listen: here}",
+            "config.yml:3: producer.listen: \"here\" is not an address and port to listen on, such as 127.0.0.1:9101",
+        ),
+        (
+            "consumer: {retention: 90}",
+            "config.yml:3: consumer.retention: \"90\" is not a duration: write a number with its unit, such as 500ms, 30s, 5m, 12h or 14d",
+        ),
+        ("consumer: {retention: 1h}", "config.yml:3: consumer.retention: \"1h\": results are kept by the day: at least 1d"),
+        ("consumer: {lease: 1s}", "config.yml:3: consumer.lease: \"1s\": a lease is 2s to 10m"),
+    ];
+    for (yaml, expected) in cases {
+        let whole = if yaml.starts_with("kafka") || yaml.starts_with('-') || yaml.starts_with("log: {level: info}") {
+            yaml.to_owned()
+        } else {
+            format!("{WELL}{yaml}")
+        };
+        assert_eq!(read(&whole, &[]).unwrap_err(), expected, "{yaml}");
+    }
+}
+
+#[test]
+fn mistakes_in_the_kafka_section() {
+    let cases = [
+        ("{}", "config.yml: kafka.brokers: missing: the Kafka brokers to begin with, such as [kafka:9092] (or set ISITUP__KAFKA__BROKERS)"),
+        ("{brokers: []}", "config.yml: kafka.brokers: missing: the Kafka brokers to begin with, such as [kafka:9092] (or set ISITUP__KAFKA__BROKERS)"),
+        ("{brokers: [kafka]}", "config.yml:2: kafka.brokers[0]: \"kafka\" is not a broker's address: write host:port, such as kafka:9092"),
+        ("{brokers: ['k:1'], topic: a b}", "config.yml:2: kafka.topic: \"a b\" is not a topic's name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and dash"),
+        ("{brokers: ['k:1'], format: xml}", "config.yml:2: kafka.format: \"xml\" is not a format of this release: json"),
+        ("{brokers: ['k:1'], client: java}", "config.yml:2: kafka.client: \"java\" is not a Kafka client: kafka-rust or librdkafka"),
+        ("{brokers: ['k:1'], tls: {ca_file: a}}", "config.yml:2: kafka.tls: kafka-rust speaks plaintext only; TLS and SASL need kafka.client: librdkafka"),
+        ("{brokers: ['k:1'], create_topic: {partitions: 0}}", "config.yml:2: kafka.create_topic.partitions: \"0\": 1 to 10000 is allowed"),
+    ];
+    for (kafka, expected) in cases {
+        let yaml = format!("postgres: {{url: postgres://u@h/d}}\nkafka: {kafka}\n");
+        assert_eq!(read(&yaml, &[]).unwrap_err(), expected, "{kafka}");
+    }
+}
+
+#[test]
+fn mistakes_in_the_postgres_section_never_echo_a_password() {
+    let cases = [
+        ("{}", "config.yml: postgres.url: missing: where the results are stored, such as postgres://isitup@postgres:5432/isitup (or set ISITUP__POSTGRES__URL)"),
+        ("{url: 'mysql://u:hunter2@h/d'}", "config.yml:2: postgres.url: the value (not shown) is not a PostgreSQL URL, such as postgres://isitup@postgres:5432/isitup"),
+        ("{url: postgres://h/d, schema: No}", "config.yml:2: postgres.schema: \"No\" is not a schema's name: a-z or _, then up to 62 of a-z, 0-9 and _"),
+        ("{url: postgres://h/d, password: hunter2, password_file: f}", "config.yml:2: postgres.password: stands beside password_file; keep one of the two"),
+        ("{url: postgres://h/d, password_file: DIR/none}", "config.yml:2: postgres.password_file: \"none\" cannot be read: No such file or directory (os error 2)"),
+    ];
+    for (postgres, expected) in cases {
+        let yaml = format!("kafka: {{brokers: ['k:1']}}\npostgres: {postgres}\n");
+        assert_eq!(read(&yaml, &[]).unwrap_err(), expected, "{postgres}");
+    }
+}
+
+#[test]
+fn all_that_is_wrong_is_told_at_once_in_the_order_of_the_file() {
+    let yaml = "log: {level: loud}\nproducer: {workers: 0}\nkafka: {brokers: [k]}\n";
+    let problems = read(yaml, &[("ISITUP__CONSUMER__LEASE", "soon")]).unwrap_err();
+    let keys: Vec<&str> = problems.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+    assert_eq!(keys, ["postgres.url", "consumer.lease", "log.level", "producer.workers", "kafka.brokers[0]"]);
+}
+
+#[test]
+fn the_environment_overrides_the_file_and_is_named_in_mistakes() {
+    let (_, kafka, ..) = read(WELL, &[("ISITUP__KAFKA__BROKERS", "a:1, b:2")]).unwrap();
+    assert_eq!(kafka.brokers, ["a:1", "b:2"]);
+    let wrong = read(WELL, &[("ISITUP__PRODUCER__WORKERS", "many"), ("ISITUP__KAFKA__BROKRES", "a:1")]).unwrap_err();
+    let expected = "ISITUP__PRODUCER__WORKERS: producer.workers: \"many\" is not a whole number\n\
+                    ISITUP__KAFKA__BROKRES: kafka.brokres: unknown key; allowed here: brokers, client, create_topic, format, topic";
+    let sorted = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&wrong), sorted(expected));
+}
+
+#[test]
+fn a_configuration_wholly_from_the_environment_needs_no_file() {
+    let variables = [("ISITUP__KAFKA__BROKERS", "k:9092"), ("ISITUP__POSTGRES__URL", "postgres://u:p%40ss+@h/d")];
+    let (_, kafka, postgres, ..) = read_file(None, &variables).unwrap();
+    assert_eq!(kafka.brokers, ["k:9092"]);
+    assert_eq!(postgres.password.unwrap().expose(), "p@ss+");
+    assert_eq!(postgres.url.as_str(), "postgres://u@h/d");
+    let missing = read_file(None, &variables[..1]).unwrap_err().to_string();
+    assert_eq!(
+        missing,
+        "ISITUP__POSTGRES__URL: postgres.url: missing: where the results are stored, such as postgres://isitup@postgres:5432/isitup"
+    );
+}
+
+#[test]
+fn numeric_looking_secrets_survive_as_typed() {
+    for typed in ["0123", "1e5", "0x10", "1_000", "true", "~x"] {
+        let yaml = format!("kafka: {{brokers: ['k:1']}}\npostgres:\n  url: postgres://u@h/d\n  password: {typed}\n");
+        let (_, _, postgres, ..) = read(&yaml, &[]).unwrap();
+        assert_eq!(postgres.password.unwrap().expose(), typed);
+        let (_, _, postgres, ..) = read(WELL, &[("ISITUP__POSTGRES__PASSWORD", typed)]).unwrap();
+        assert_eq!(postgres.password.unwrap().expose(), typed);
+    }
+    let yaml = "kafka: {brokers: ['k:1']}\npostgres: {url: postgres://u@h/d, password_file: DIR/secret}\n";
+    assert_eq!(read(yaml, &[]).unwrap().2.password.unwrap().expose(), "0123");
+    let overridden = read(yaml, &[("ISITUP__POSTGRES__PASSWORD", "env")]).unwrap();
+    assert_eq!(overridden.2.password.unwrap().expose(), "env");
+}
+
+#[test]
+fn anchors_and_merge_keys_work_and_alias_bombs_are_refused() {
+    let yaml = format!("{WELL}producer: &p {{workers: 7}}\n");
+    assert_eq!(read(&yaml, &[]).unwrap().3.workers, 7);
+    let mut bomb = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
+    for i in 1..12 {
+        let row = format!("*a{}, ", i - 1).repeat(10);
+        bomb.push_str(&format!("a{i}: &a{i} [{row}]\n"));
+    }
+    assert!(read(&bomb, &[]).unwrap_err().ends_with("aliases unfold to too many values"));
+}

@@ -1,0 +1,365 @@
+//! What events say: results of checks, gaps, the producer's own state and steps of its clock.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::time::UtcTime;
+
+/// The types of event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// The result of one check of one site.
+    Check(Box<Check>),
+    /// Something that was not checked or not kept.
+    Gap(Gap),
+    /// The producer began, ends, or is alive.
+    Producer(ProducerReport),
+    /// The producer's wall clock jumped.
+    ClockStep(ClockStep),
+}
+
+/// The result of one check.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// The site's name.
+    pub site: String,
+    /// The site's URL, without credentials.
+    pub url: String,
+    /// The site's group, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// The slot this check belongs to: the moment it was due.
+    pub scheduled_at: UtcTime,
+    /// When it began.
+    pub started_at: UtcTime,
+    /// When it ended.
+    pub finished_at: UtcTime,
+    /// Up, or down and how.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// HTTP status of the last answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Whether the body matched the expected pattern; absent where none is expected or no body was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_matched: Option<bool>,
+    /// Bytes of the body that were read, after decompression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_bytes: Option<u64>,
+    /// `HTTP/1.1`, `HTTP/2.0` and so on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_version: Option<String>,
+    /// The address and port that answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote_addr: Option<String>,
+    /// Where redirects led, without credentials; absent where there were none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub final_url: Option<String>,
+    /// How many redirects were followed.
+    #[serde(default)]
+    pub redirects: u32,
+    /// How long each phase took, as far as the check got.
+    pub timings_us: Timings,
+    /// When the certificate of the last TLS connection expires.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_expires_at: Option<UtcTime>,
+    /// Which configuration of the site this result belongs to.
+    pub config_hash: String,
+}
+
+/// Whether a site was up. An outage is data, not an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "outcome", rename_all = "lowercase")]
+pub enum Outcome {
+    /// All that was expected was met.
+    Up,
+    /// Something was not.
+    Down {
+        /// How it failed.
+        failure: Failure,
+    },
+}
+
+impl Outcome {
+    /// Down, for the reason `kind`.
+    pub fn down(kind: FailureKind, detail: impl Into<String>) -> Self {
+        Self::Down { failure: Failure { kind, detail: detail.into() } }
+    }
+
+    /// How it failed, unless it is up.
+    pub fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Up => None,
+            Self::Down { failure } => Some(failure),
+        }
+    }
+
+    /// `up` or `down`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down { .. } => "down",
+        }
+    }
+}
+
+/// How a check failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Failure {
+    /// The sort of failure.
+    pub kind: FailureKind,
+    /// One short line for people.
+    pub detail: String,
+}
+
+/// Writes an enum whose variants have one word each: on the wire, in the database and for people.
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum $name { $($(#[$doc])* #[serde(rename = $word)] $variant),+ }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The word of the contract.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+    };
+}
+
+words! {
+    /// The sorts of failure, one for each way to fail.
+    FailureKind {
+        /// The URL cannot be requested.
+        InvalidUrl = "invalid_url",
+        /// The name was not resolved.
+        Dns = "dns",
+        /// Nothing listens there, or the way there is closed.
+        ConnectRefused = "connect_refused",
+        /// The deadline passed while TCP connected.
+        ConnectTimeout = "connect_timeout",
+        /// The handshake failed, or the certificate is not trusted.
+        Tls = "tls",
+        /// The deadline passed after TCP had connected, TLS included.
+        Timeout = "timeout",
+        /// A redirect that leads nowhere, or too many of them.
+        Redirect = "redirect",
+        /// No HTTP, or an answer that breaks off.
+        Protocol = "protocol",
+        /// The body is larger than allowed, after decompression.
+        BodyTooLarge = "body_too_large",
+        /// The status is not an expected one.
+        Status = "status",
+        /// The body does not match the pattern.
+        BodyMismatch = "body_mismatch",
+        /// The certificate expires too soon.
+        CertificateExpiring = "certificate_expiring",
+        /// All is well, but too late.
+        ResponseTooSlow = "response_too_slow",
+    }
+}
+
+/// How long each phase of a check took, in microseconds of the monotonic clock; absent where it was not reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Timings {
+    /// Resolving names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns: Option<u64>,
+    /// Connecting by TCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect: Option<u64>,
+    /// The TLS handshake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<u64>,
+    /// From the request until the head of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<u64>,
+    /// Reading the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body: Option<u64>,
+    /// The whole check, redirects included.
+    pub total: u64,
+}
+
+/// Something that was not checked or not kept, and why.
+///
+/// Of the numbers in `seqs` every one is gone. Inside `span` a slot that has its row is a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "GapFields", into = "GapFields")]
+#[schemars(with = "GapFields")]
+pub struct Gap {
+    /// Why.
+    pub reason: GapReason,
+    /// Which numbers are gone.
+    pub seqs: Option<SeqRange>,
+    /// Which slots were not checked or not kept.
+    pub span: Option<TimeSpan>,
+}
+
+impl Gap {
+    /// These numbers are gone.
+    pub fn of_seqs(reason: GapReason, first: u64, last: u64) -> Self {
+        Self { reason, seqs: Some(SeqRange { first, last }), span: None }
+    }
+
+    /// The slots of `sites` (of all sites where `None`) from `from` to `to` have no row, save those that have.
+    pub fn of_span(reason: GapReason, from: UtcTime, to: UtcTime, sites: Option<Vec<String>>) -> Self {
+        Self { reason, seqs: None, span: Some(TimeSpan { from, to, sites }) }
+    }
+}
+
+/// Numbers of events, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SeqRange {
+    /// The first of them.
+    pub first: u64,
+    /// The last of them.
+    pub last: u64,
+}
+
+/// A span of slots, both ends included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeSpan {
+    /// The first slot.
+    pub from: UtcTime,
+    /// The last slot.
+    pub to: UtcTime,
+    /// Names of the sites; `None` means all.
+    pub sites: Option<Vec<String>>,
+}
+
+words! {
+    /// Why something was not checked or not kept.
+    GapReason {
+        /// The producer did not run.
+        ProducerDown = "producer_down",
+        /// The check before was still running, or no worker was free.
+        Overrun = "overrun",
+        /// The spool had no room.
+        SpoolFull = "spool_full",
+        /// The spool was damaged.
+        SpoolCorrupt = "spool_corrupt",
+        /// Kafka's retention took events before the consumer had read them.
+        TopicTruncated = "topic_truncated",
+        /// The producer's end cut the check off.
+        Shutdown = "shutdown",
+    }
+}
+
+/// [`Gap`] as it lies on the wire.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Gap")]
+struct GapFields {
+    reason: GapReason,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    first_seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    last_seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<UtcTime>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<UtcTime>,
+    /// Absent means all sites.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sites: Option<Vec<String>>,
+}
+
+impl TryFrom<GapFields> for Gap {
+    type Error = &'static str;
+
+    fn try_from(fields: GapFields) -> Result<Self, Self::Error> {
+        let seqs = match (fields.first_seq, fields.last_seq) {
+            (None, None) => None,
+            (Some(first), Some(last)) if (1..=last).contains(&first) => Some(SeqRange { first, last }),
+            (Some(_), Some(_)) => return Err("a gap's first_seq must be at least 1 and at most its last_seq"),
+            _ => return Err("a gap's first_seq and last_seq go together"),
+        };
+        let span = match (fields.from, fields.to) {
+            (None, None) => None,
+            (Some(from), Some(to)) if from <= to => Some(TimeSpan { from, to, sites: fields.sites }),
+            (Some(_), Some(_)) => return Err("a gap's `from` must not be after its `to`"),
+            _ => return Err("a gap's `from` and `to` go together"),
+        };
+        if seqs.is_none() && span.is_none() {
+            return Err("a gap must name seqs or a time span");
+        }
+        Ok(Self { reason: fields.reason, seqs, span })
+    }
+}
+
+impl From<Gap> for GapFields {
+    fn from(gap: Gap) -> Self {
+        let (from, to, sites) = match gap.span {
+            Some(span) => (Some(span.from), Some(span.to), span.sites),
+            None => (None, None, None),
+        };
+        Self {
+            reason: gap.reason,
+            first_seq: gap.seqs.map(|seqs| seqs.first),
+            last_seq: gap.seqs.map(|seqs| seqs.last),
+            from,
+            to,
+            sites,
+        }
+    }
+}
+
+/// The producer's word about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProducerReport {
+    /// What it is doing.
+    pub state: ProducerState,
+    /// When it said so.
+    pub at: UtcTime,
+    /// How many sites it checks.
+    pub site_count: u64,
+    /// Hash of its whole set of sites.
+    pub config_hash: String,
+    /// Its release.
+    pub version: String,
+}
+
+words! {
+    /// What a producer is doing.
+    ProducerState {
+        /// Its schedule begins.
+        Started = "started",
+        /// Its schedule has ended.
+        Stopping = "stopping",
+        /// It is alive; said every [`ProducerReport::HEARTBEAT`].
+        Heartbeat = "heartbeat",
+    }
+}
+
+impl ProducerReport {
+    /// How often a producer says that it is alive.
+    pub const HEARTBEAT: Duration = Duration::from_secs(10);
+}
+
+/// The wall clock jumped against the monotonic one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClockStep {
+    /// When it was noticed, by the new time.
+    pub at: UtcTime,
+    /// How far, in microseconds; positive is forward.
+    pub step_us: i64,
+}
+
+impl ClockStep {
+    /// Smaller steps are the daily work of clock synchronisation and are not told.
+    pub const SMALLEST: Duration = Duration::from_millis(500);
+}

@@ -1,0 +1,187 @@
+//! Events to JSON and back.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use super::{Body, Envelope, Event, Outcome, SCHEMA_VERSION, is_readable};
+
+/// An event before it has a number: what the spool is asked to keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    type_name: &'static str,
+    key: Option<String>,
+    /// The body as a JSON object without its opening brace.
+    tail: Vec<u8>,
+    rank: Rank,
+}
+
+/// How much an event would be missed: when room is scarce, lower ranks go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// A site is up.
+    Routine,
+    /// A site is down.
+    Outage,
+    /// The accounts themselves: gaps, the producer's state, clock steps. Never dropped.
+    Account,
+}
+
+impl Draft {
+    /// Encodes `body`.
+    pub fn new(body: &Body) -> Self {
+        let (key, tail, rank) = match body {
+            Body::Check(check) if check.outcome == Outcome::Up => (Some(check.site.clone()), json(check), Rank::Routine),
+            Body::Check(check) => (Some(check.site.clone()), json(check), Rank::Outage),
+            Body::Gap(gap) => (None, json(gap), Rank::Account),
+            Body::Producer(report) => (None, json(report), Rank::Account),
+            Body::ClockStep(step) => (None, json(step), Rank::Account),
+        };
+        Self { type_name: body.type_name(), key, tail, rank }
+    }
+
+    /// About how many bytes the message will take.
+    pub fn size(&self) -> usize {
+        self.tail.len() + 160
+    }
+
+    /// How much the event would be missed.
+    pub fn rank(&self) -> Rank {
+        self.rank
+    }
+}
+
+/// Serialises a type of this module without its opening brace. These types cannot fail: they have string keys only
+/// and no fallible serialiser.
+fn json(value: &impl serde::Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec(value).unwrap_or_else(|error| unreachable!("a contract type became no JSON: {error}"));
+    bytes.remove(0);
+    bytes
+}
+
+impl Body {
+    /// The `type` in the envelope.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Check(_) => "check",
+            Self::Gap(_) => "gap",
+            Self::Producer(_) => "producer",
+            Self::ClockStep(_) => "clock_step",
+        }
+    }
+}
+
+/// Puts one producer's envelope before drafts.
+#[derive(Clone, Debug)]
+pub struct Sealer {
+    producer_id: String,
+    /// JSON from after the number to the body.
+    location: String,
+}
+
+impl Sealer {
+    /// For the events of `producer_id` at `location`.
+    pub fn new(producer_id: Uuid, location: &str) -> Self {
+        Self { producer_id: producer_id.to_string(), location: serde_json::Value::from(location).to_string() }
+    }
+
+    /// The message of `draft` with the number `seq`.
+    pub fn seal(&self, draft: &Draft, seq: u64) -> Vec<u8> {
+        let mut message = format!(
+            r#"{{"v":{SCHEMA_VERSION},"type":"{}","producer_id":"{}","seq":{seq},"location":{},"#,
+            draft.type_name, self.producer_id, self.location
+        )
+        .into_bytes();
+        message.extend_from_slice(&draft.tail);
+        message
+    }
+
+    /// The message key of `draft`: the site's name, so that a site's events stay in order; else the producer's id.
+    pub fn key<'a>(&'a self, draft: &'a Draft) -> &'a str {
+        draft.key.as_deref().unwrap_or(&self.producer_id)
+    }
+}
+
+/// Why a message is no event that this code reads.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// A message without content.
+    #[error("empty value")]
+    Empty,
+    /// Not text.
+    #[error("not UTF-8: {0}")]
+    NotUtf8(#[from] std::str::Utf8Error),
+    /// Not the JSON of an event.
+    #[error("not an event: {0}")]
+    NotAnEvent(#[from] serde_json::Error),
+    /// Written by a release that is too new or too old.
+    #[error("unknown schema version {0}; this release reads version {SCHEMA_VERSION}")]
+    UnknownVersion(u64),
+    /// A type that this version does not have.
+    #[error("unknown event type {0:?}")]
+    UnknownType(String),
+    /// A number that no producer issues.
+    #[error("seq {0} is outside 1 to {max}", max = i64::MAX)]
+    SeqOutOfRange(i128),
+}
+
+/// The envelope, read before the body so that a refusal can name what is wrong. Wide types: a number that is out of
+/// range is told as such.
+#[derive(Deserialize)]
+struct Header {
+    v: u64,
+    r#type: String,
+    producer_id: Uuid,
+    seq: serde_json::Number,
+    location: String,
+}
+
+/// Reads a message from the topic.
+///
+/// # Errors
+/// When it is no event, or one of a version or type that this release does not read.
+pub fn decode(message: &[u8]) -> Result<Event, DecodeError> {
+    if message.is_empty() {
+        return Err(DecodeError::Empty);
+    }
+    let text = std::str::from_utf8(message)?;
+    let header: Header = serde_json::from_str(text).map_err(|error| unreadable_version(text).unwrap_or(error.into()))?;
+    let readable = u32::try_from(header.v).ok().filter(|v| is_readable(*v));
+    let v = readable.ok_or(DecodeError::UnknownVersion(header.v))?;
+    let seq = checked_seq(&header.seq)?;
+    let body = decode_body(&header.r#type, text)?;
+    Ok(Event { envelope: Envelope { v, producer_id: header.producer_id, seq, location: header.location }, body })
+}
+
+/// Whether the version is why an envelope could not be read: another version's envelope may differ in all else.
+fn unreadable_version(text: &str) -> Option<DecodeError> {
+    #[derive(Deserialize)]
+    struct Version {
+        v: u64,
+    }
+    let version = serde_json::from_str::<Version>(text).ok()?.v;
+    (!u32::try_from(version).is_ok_and(is_readable)).then_some(DecodeError::UnknownVersion(version))
+}
+
+fn checked_seq(number: &serde_json::Number) -> Result<u64, DecodeError> {
+    match number.as_i128() {
+        Some(seq) => u64::try_from(seq)
+            .ok()
+            .filter(|seq| *seq >= 1 && i64::try_from(*seq).is_ok())
+            .ok_or(DecodeError::SeqOutOfRange(seq)),
+        None => Err(serde::de::Error::custom(format_args!("seq {number} is no whole number"))).map_err(DecodeError::NotAnEvent),
+    }
+}
+
+fn decode_body(type_name: &str, text: &str) -> Result<Body, DecodeError> {
+    fn read<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+    Ok(match type_name {
+        "check" => Body::Check(read(text)?),
+        "gap" => Body::Gap(read(text)?),
+        "producer" => Body::Producer(read(text)?),
+        "clock_step" => Body::ClockStep(read(text)?),
+        other => return Err(DecodeError::UnknownType(other.to_owned())),
+    })
+}

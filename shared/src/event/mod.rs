@@ -1,0 +1,53 @@
+//! The wire contract: the events on the Kafka topic. One event is one message.
+//!
+//! An event is an [`Envelope`] and a [`Body`], written as one flat JSON object. The body is encoded where it arises
+//! ([`Draft::new`]); its number is put before it when the spool accepts it ([`Sealer::seal`]), so nothing is encoded twice.
+
+mod body;
+mod codec;
+mod schema;
+
+pub use body::{
+    Body, Check, ClockStep, Failure, FailureKind, Gap, GapReason, Outcome, ProducerReport, ProducerState, SeqRange,
+    TimeSpan, Timings,
+};
+pub use codec::{DecodeError, Draft, Rank, Sealer, decode};
+pub use schema::json_schema;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The version this code writes. It also reads the one before, where there was one.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The first version that ever was.
+const FIRST_VERSION: u32 = 1;
+
+/// What every event carries beside its body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Envelope {
+    /// Schema version.
+    pub v: u32,
+    /// Who made the event: a UUID made once for each spool.
+    pub producer_id: Uuid,
+    /// The event's number at its producer: contiguous from 1 over all types of event.
+    #[schemars(range(min = 1))]
+    pub seq: u64,
+    /// Where the producer stands, as its operator named it.
+    pub location: String,
+}
+
+/// One message on the topic.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Who says it, and the event's number there.
+    pub envelope: Envelope,
+    /// What is said.
+    pub body: Body,
+}
+
+/// Whether this code reads events of `version`: its own and the one before.
+fn is_readable(version: u32) -> bool {
+    (SCHEMA_VERSION.saturating_sub(1).max(FIRST_VERSION)..=SCHEMA_VERSION).contains(&version)
+}

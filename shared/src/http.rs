@@ -1,0 +1,82 @@
+//! `/health/live`, `/health/ready` and `/metrics`, served on a thread of their own.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::routing::get;
+use prometheus_client::registry::Registry;
+
+/// What a service says of itself.
+pub trait Health: Send + Sync + 'static {
+    /// Whether a restart would not help; else why it would.
+    ///
+    /// # Errors
+    /// What is wrong, for people.
+    fn live(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Whether the service can do its work; else why it cannot.
+    ///
+    /// # Errors
+    /// What it waits for, for people.
+    fn ready(&self) -> Result<(), String>;
+
+    /// Called before each scrape, to bring gauges up to date that nothing else does.
+    fn refresh_metrics(&self) {}
+}
+
+/// Serves `health` and `registry` on `listen` until the process ends. Returns the address, as `listen` may have port 0.
+///
+/// # Errors
+/// When the address cannot be listened on, or the thread not started.
+pub fn serve(listen: SocketAddr, health: Arc<dyn Health>, registry: Registry) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind(listen)?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+    thread::Builder::new().name("http".into()).spawn(move || {
+        runtime.block_on(async {
+            let served = match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => axum::serve(listener, routes(health, registry)).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = served {
+                log::error!("health and metrics are no longer served: {error}");
+            }
+        });
+    })?;
+    log::info!("health and metrics on http://{address}/health/ready and /metrics");
+    Ok(address)
+}
+
+fn routes(health: Arc<dyn Health>, registry: Registry) -> Router {
+    let registry = Arc::new(registry);
+    let (live, ready) = (Arc::clone(&health), Arc::clone(&health));
+    Router::new()
+        .route("/health/live", get(move || async move { answer(live.live()) }))
+        .route("/health/ready", get(move || async move { answer(ready.ready()) }))
+        .route("/metrics", get(move || async move { metrics(&*health, &registry) }))
+}
+
+fn answer(state: Result<(), String>) -> (StatusCode, String) {
+    match state {
+        Ok(()) => (StatusCode::OK, "ok\n".into()),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    }
+}
+
+fn metrics(health: &dyn Health, registry: &Registry) -> (StatusCode, [(header::HeaderName, &'static str); 1], String) {
+    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    health.refresh_metrics();
+    let mut text = String::new();
+    let status = match prometheus_client::encoding::text::encode(&mut text, registry) {
+        Ok(()) => StatusCode::OK,
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    (status, [(header::CONTENT_TYPE, OPEN_METRICS)], text)
+}

@@ -1,0 +1,241 @@
+//! The seam over the kafka crate (kafka-rust): plaintext, brokers from 0.10 to 3.9. The crate never reconnects, never
+//! compares correlation ids and bounds no wait, so its client is used only behind a probe of each broker ([`probe`]),
+//! on a thread that can be left behind ([`session`]), and is thrown away with all it learnt after any error.
+
+mod failure;
+mod fetch;
+mod probe;
+mod produce;
+mod session;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use log::debug;
+
+use self::probe::Fault;
+use self::session::{Leaders, Session};
+use super::{Delivery, Fetched, KafkaError, OffsetRange, Receiver, Record, Sender};
+use crate::config::{KafkaConfig, TopicShape};
+
+/// The longest a call may take. Above the broker's own limit for a produce, so that its answer comes first.
+const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// Waits between tries for a topic that the broker may be making just now; some 2 s in all.
+const SETTLE_PAUSES: [u64; 6] = [20, 50, 100, 300, 600, 900];
+
+/// Sends and receives through the kafka crate. Serves one thread; connects on first use, and anew after any error.
+pub(super) struct KafkaRust {
+    brokers: Vec<String>,
+    shape: TopicShape,
+    session: Option<Session>,
+    /// The most bytes of a set; less than [`produce::SET_LIMIT`] once a broker found that too large.
+    set_limit: usize,
+    /// Partitions that need more than [`fetch::SIZE`] bytes to get on, and how many.
+    sizes: HashMap<(String, i32), i32>,
+    /// After mirroring failed: until when it rests, and why.
+    mirror_rests: Option<(Instant, KafkaError)>,
+}
+
+impl KafkaRust {
+    /// A client for the brokers of `config`; nothing is connected yet.
+    pub(super) fn new(config: &KafkaConfig) -> Self {
+        Self {
+            brokers: config.brokers.clone(),
+            shape: config.create_topic,
+            session: None,
+            set_limit: produce::SET_LIMIT,
+            sizes: HashMap::new(),
+            mirror_rests: None,
+        }
+    }
+
+    /// The session there is, if it may still be used, else a new one.
+    fn session(&mut self) -> Result<&mut Session, KafkaError> {
+        let kept = self.session.take().filter(Session::is_fresh);
+        let session = match kept {
+            Some(session) => session,
+            None => self.connect()?,
+        };
+        Ok(self.session.insert(session))
+    }
+
+    /// Begins with the first configured broker that proves to be one.
+    fn connect(&self) -> Result<Session, KafkaError> {
+        let mut reasons = Vec::new();
+        for broker in &self.brokers {
+            match probe::probe(broker) {
+                Ok(address) => return Session::start(broker, address),
+                Err(Fault::TooNew(request)) => return Err(KafkaError::TooNew { request }),
+                Err(Fault::Unreachable(reason)) if self.brokers.len() == 1 => reasons.push(reason),
+                Err(Fault::Unreachable(reason)) => reasons.push(format!("{broker}: {reason}")),
+            }
+        }
+        Err(KafkaError::Unreachable { brokers: self.brokers.join(","), reason: reasons.join("; ") })
+    }
+
+    /// Runs `work` on the client, and drops it with its session after any error.
+    fn call<T, F>(&mut self, work: F) -> Result<T, KafkaError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut kafka::client::KafkaClient) -> kafka::Result<T> + Send + 'static,
+    {
+        self.call_within(CALL_LIMIT, work)
+    }
+
+    fn call_within<T, F>(&mut self, limit: Duration, work: F) -> Result<T, KafkaError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut kafka::client::KafkaClient) -> kafka::Result<T> + Send + 'static,
+    {
+        let result = self.session()?.call(limit, work);
+        if let Err(error) = &result {
+            debug!("dropped the Kafka connection: {error}");
+            self.session = None;
+        }
+        result
+    }
+
+    /// The leaders of `topic`, as this session knows them. Asking a broker for a topic by name is what makes it.
+    fn leaders(&mut self, topic: &str) -> Result<Leaders, KafkaError> {
+        if let Some(leaders) = self.session()?.leaders.get(topic) {
+            return Ok(Arc::clone(leaders));
+        }
+        let mut leaders = self.load(topic)?;
+        // A topic in the making has no partitions for a moment, then partitions without leaders.
+        for pause in SETTLE_PAUSES {
+            if !leaders.is_empty() && leaders.iter().all(Option::is_some) {
+                break;
+            }
+            thread::sleep(Duration::from_millis(pause));
+            leaders = self.load(topic)?;
+        }
+        if leaders.is_empty() {
+            return Err(self.no_topic(topic));
+        }
+        if let Some(session) = &mut self.session {
+            session.leaders.insert(topic.to_owned(), Arc::clone(&leaders));
+        }
+        Ok(leaders)
+    }
+
+    fn load(&mut self, topic: &str) -> Result<Leaders, KafkaError> {
+        let topic = topic.to_owned();
+        self.call(move |client| {
+            client.load_metadata(&[&topic])?;
+            let topics = client.topics();
+            let Some(partitions) = topics.partitions(&topic) else { return Ok(Leaders::from([])) };
+            Ok(partitions.iter().map(|partition| partition.leader().map(|broker| Arc::from(broker.host()))).collect())
+        })
+    }
+
+    fn no_topic(&self, topic: &str) -> KafkaError {
+        KafkaError::NoTopic {
+            topic: topic.to_owned(),
+            brokers: self.brokers.join(","),
+            partitions: self.shape.partitions,
+            replication_factor: self.shape.replication_factor,
+        }
+    }
+
+    /// Makes the next call ask for the leaders of `topic` again.
+    fn forget_leaders(&mut self, topic: &str) {
+        if let Some(session) = &mut self.session {
+            session.leaders.remove(topic);
+        }
+    }
+
+    /// Probes `leader`, a broker that the cluster named, before the crate connects to it without a limit. What the crate
+    /// then connects to is the name again, each of its addresses in turn; the limit on calls covers the rest.
+    fn vet(&mut self, topic: &str, leader: &str) -> Result<(), KafkaError> {
+        let session = self.session()?;
+        if session.vetted.contains(leader) {
+            return Ok(());
+        }
+        match probe::probe(leader) {
+            Ok(_) => {
+                session.vetted.insert(leader.to_owned());
+                Ok(())
+            }
+            Err(Fault::TooNew(request)) => Err(KafkaError::TooNew { request }),
+            Err(Fault::Unreachable(reason)) => {
+                let named_by = session.broker.clone();
+                self.forget_leaders(topic);
+                Err(KafkaError::Unreachable {
+                    brokers: leader.to_owned(),
+                    reason: format!("{reason} (broker {named_by} names this address; its advertised.listeners set it)"),
+                })
+            }
+        }
+    }
+}
+
+/// Groups `items` by the leader of their partition; those without one come with the reason.
+#[allow(clippy::type_complexity)]
+fn by_leader<T>(
+    leaders: &Leaders,
+    items: impl IntoIterator<Item = (i32, T)>,
+) -> (BTreeMap<Arc<str>, Vec<T>>, Vec<(i32, KafkaError)>) {
+    let mut led: BTreeMap<Arc<str>, Vec<T>> = BTreeMap::new();
+    let mut lost = Vec::new();
+    for (partition, item) in items {
+        match usize::try_from(partition).ok().and_then(|index| leaders.get(index)) {
+            Some(Some(leader)) => led.entry(Arc::clone(leader)).or_default().push(item),
+            Some(None) => lost.push((partition, KafkaError::LeaderMoving(format!("partition {partition} has none")))),
+            None => lost.push((
+                partition,
+                KafkaError::LeaderMoving(format!("there is no partition {partition}, the topic has {}", leaders.len())),
+            )),
+        }
+    }
+    (led, lost)
+}
+
+impl Sender for KafkaRust {
+    fn partition_count(&mut self, topic: &str) -> Result<u32, KafkaError> {
+        self.forget_leaders(topic);
+        self.leaders(topic).map(|leaders| u32::try_from(leaders.len()).unwrap_or(u32::MAX))
+    }
+
+    fn send(&mut self, topic: &str, records: &[Record<'_>]) -> Delivery {
+        produce::send(self, topic, records)
+    }
+}
+
+impl Receiver for KafkaRust {
+    fn offsets(&mut self, topic: &str) -> Result<BTreeMap<i32, OffsetRange>, KafkaError> {
+        fetch::offsets(self, topic)
+    }
+
+    fn fetch(&mut self, topic: &str, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError> {
+        fetch::fetch(self, topic, positions)
+    }
+
+    fn mirror_offsets(&mut self, group: &str, topic: &str, positions: &[(i32, i64)]) -> Result<(), KafkaError> {
+        fetch::mirror_offsets(self, group, topic, positions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_grouped_by_leader_and_those_without_one_are_told() {
+        let leaders: Leaders = [Some("a:1"), Some("b:1"), None, Some("a:1")].map(|host| host.map(Arc::from)).into();
+        let (led, lost) = by_leader(&leaders, (0..5).chain([-1]).map(|partition| (partition, partition)));
+        assert_eq!(
+            led.into_iter().map(|(host, items)| (host.to_string(), items)).collect::<Vec<_>>(),
+            [("a:1".to_owned(), vec![0, 3]), ("b:1".to_owned(), vec![1])]
+        );
+        let lost: Vec<_> = lost.into_iter().map(|(partition, _)| partition).collect();
+        assert_eq!(lost, [2, 4, -1]);
+    }
+
+    #[test]
+    fn both_sides_can_move_to_another_thread() {
+        fn is_send<T: Send>() {}
+        is_send::<KafkaRust>();
+    }
+}

@@ -1,0 +1,152 @@
+//! The seam to Kafka. What the services need of it is small: send records to chosen partitions and know which were
+//! acknowledged; read from chosen offsets; learn which offsets exist. Both sides drop their connection after any
+//! error that leaves its state in doubt, and connect anew on the next call; pauses between tries are the caller's.
+
+mod kafka_rust;
+mod partitioner;
+
+pub use partitioner::partition_for;
+
+use std::collections::BTreeMap;
+
+use crate::config::KafkaConfig;
+
+/// A record to be sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// The partition it goes to, as [`partition_for`] chose it.
+    pub partition: i32,
+    /// The message key.
+    pub key: &'a [u8],
+    /// The message.
+    pub value: &'a [u8],
+}
+
+/// What became of the records of one call, by partition: a partition's records are acknowledged or refused together.
+pub type Delivery = BTreeMap<i32, Result<(), KafkaError>>;
+
+/// The sending side.
+pub trait Sender: Send {
+    /// How many partitions `topic` has. Makes the topic where it is missing and the broker allows that.
+    ///
+    /// # Errors
+    /// [`KafkaError::NoTopic`] while there is none, else what kept the broker from answering.
+    fn partition_count(&mut self, topic: &str) -> Result<u32, KafkaError>;
+
+    /// Sends `records` and waits until all in-sync replicas have them (acks = all). Only partitions that the answer
+    /// names as acknowledged are `Ok`; an `Err` record may still have been written.
+    fn send(&mut self, topic: &str, records: &[Record<'_>]) -> Delivery;
+}
+
+/// The reading side.
+pub trait Receiver: Send {
+    /// The offsets each partition of `topic` has now. A partition without a leader is left out until it has one.
+    ///
+    /// # Errors
+    /// [`KafkaError::NoTopic`] while there is no such topic, else what kept the broker from answering.
+    fn offsets(&mut self, topic: &str) -> Result<BTreeMap<i32, OffsetRange>, KafkaError>;
+
+    /// Messages from each `(partition, offset)` of `positions` on, in order; waits a moment at the broker when there are none.
+    ///
+    /// # Errors
+    /// When no partition could be asked. What befell single partitions stands in their [`Fetched::messages`].
+    fn fetch(&mut self, topic: &str, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError>;
+
+    /// Shows `positions` (next offsets to read) as those of consumer group `group`, for lag tools only.
+    ///
+    /// # Errors
+    /// When the broker did not take them; nothing depends on it.
+    fn mirror_offsets(&mut self, group: &str, topic: &str, positions: &[(i32, i64)]) -> Result<(), KafkaError>;
+}
+
+/// The offsets that a partition has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffsetRange {
+    /// The oldest message still kept.
+    pub earliest: i64,
+    /// One past the newest message.
+    pub latest: i64,
+}
+
+/// What one partition gave.
+#[derive(Debug)]
+pub struct Fetched {
+    /// Which partition.
+    pub partition: i32,
+    /// One past the newest message there, for lag; `None` where the partition gave an error.
+    pub latest: Option<i64>,
+    /// The messages, offsets ascending and none below the one asked for; or why there are none.
+    pub messages: Result<Vec<Message>, KafkaError>,
+}
+
+/// A message as it lies on the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its offset.
+    pub offset: i64,
+    /// Its value; empty for a tombstone.
+    pub value: Vec<u8>,
+}
+
+/// What can go wrong. All of it may pass: callers retry after a pause, and say what is the matter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KafkaError {
+    /// No broker took a TCP connection.
+    #[error("no Kafka broker answers at {brokers}: {reason}")]
+    Unreachable {
+        /// Those tried, comma-separated.
+        brokers: String,
+        /// The last one's error.
+        reason: String,
+    },
+    /// The broker knows no such topic, and did not make it.
+    #[error(
+        "Kafka has no topic {topic:?} yet; where the broker does not make topics by itself, run: \
+         kafka-topics --bootstrap-server {brokers} --create --topic {topic} --partitions {partitions} \
+         --replication-factor {replication_factor} --config message.timestamp.type=LogAppendTime"
+    )]
+    NoTopic {
+        /// The topic.
+        topic: String,
+        /// Where to make it.
+        brokers: String,
+        /// With how many partitions.
+        partitions: u32,
+        /// With how many replicas.
+        replication_factor: u16,
+    },
+    /// The broker says it takes only newer versions of the requests: Kafka 4 dropped the old protocol.
+    #[error(
+        "the broker no longer takes this client's {request} requests, it is Kafka 4 or newer: \
+         set kafka.client: librdkafka, or use a broker up to 3.9"
+    )]
+    TooNew {
+        /// Which request.
+        request: &'static str,
+    },
+    /// The offset asked for is not, or no longer, in the partition.
+    #[error("the offset asked for is not in the partition")]
+    OffsetOutOfRange,
+    /// The partition has no leader for now, or another one; metadata is read anew before the next call.
+    #[error("the partition's leader is moving: {0}")]
+    LeaderMoving(String),
+    /// The broker refused the records or the request.
+    #[error("the broker refused: {0}")]
+    Refused(String),
+    /// The partition holds what this client cannot read; the others are not touched by that.
+    #[error("the partition holds what this client cannot read: {0}")]
+    Unreadable(String),
+    /// The connection failed, or what came over it was no sense; it was dropped.
+    #[error("connection to Kafka lost: {0}")]
+    Connection(String),
+}
+
+/// The sending side as configured. Connects on first use.
+pub fn sender(config: &KafkaConfig) -> Box<dyn Sender> {
+    Box::new(kafka_rust::KafkaRust::new(config))
+}
+
+/// The reading side as configured. Connects on first use.
+pub fn receiver(config: &KafkaConfig) -> Box<dyn Receiver> {
+    Box::new(kafka_rust::KafkaRust::new(config))
+}

@@ -1,0 +1,12 @@
+//! What both of isitup's services need, and nothing else: the wire contract, configuration, the seam to Kafka,
+//! logging, health and metrics, retries and shutdown.
+
+pub mod config;
+pub mod event;
+pub mod http;
+pub mod kafka;
+pub mod logging;
+pub mod retry;
+pub mod secret;
+pub mod shutdown;
+pub mod time;

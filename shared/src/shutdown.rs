@@ -1,0 +1,98 @@
+//! One signal that ends every wait in the process.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+/// Exit code after a second signal: 128 + SIGINT, as a shell would report it.
+const ENDED_AT_ONCE: i32 = 130;
+
+/// Tells all threads to finish, and wakes those that sleep. Clones share one state.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    state: Arc<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    triggered: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Shutdown {
+    /// A shutdown that only [`Shutdown::trigger`] starts; for tests and for parts of a process.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A shutdown that SIGTERM or SIGINT starts. A second signal ends the process at once with exit code 130.
+    ///
+    /// # Errors
+    /// When the signal handlers or their thread cannot be set up.
+    pub fn on_signals() -> io::Result<Self> {
+        let shutdown = Self::new();
+        let mut signals = Signals::new([SIGTERM, SIGINT])?;
+        let on_signal = shutdown.clone();
+        thread::Builder::new().name("signals".into()).spawn(move || {
+            for signal in signals.forever() {
+                if on_signal.is_triggered() {
+                    log::warn!("second signal: ending at once");
+                    std::process::exit(ENDED_AT_ONCE);
+                }
+                log::info!("{} received: finishing", signal_hook::low_level::signal_name(signal).unwrap_or("signal"));
+                on_signal.trigger();
+            }
+        })?;
+        Ok(shutdown)
+    }
+
+    /// Starts the shutdown. Later calls change nothing.
+    pub fn trigger(&self) {
+        *self.state.triggered.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.state.changed.notify_all();
+    }
+
+    /// Whether the shutdown has started.
+    pub fn is_triggered(&self) -> bool {
+        *self.state.triggered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sleeps for `at_most`, or until the shutdown starts. Returns whether it has started.
+    pub fn wait(&self, at_most: Duration) -> bool {
+        let deadline = Instant::now() + at_most;
+        let mut triggered = self.state.triggered.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*triggered {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            triggered = self.state.changed.wait_timeout(triggered, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *triggered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleeping_thread_wakes_when_the_shutdown_starts() {
+        let shutdown = Shutdown::new();
+        let sleeper = thread::spawn({
+            let shutdown = shutdown.clone();
+            move || shutdown.wait(Duration::from_secs(3600))
+        });
+        shutdown.trigger();
+        assert!(sleeper.join().unwrap());
+    }
+
+    #[test]
+    fn a_wait_without_a_shutdown_ends_by_itself() {
+        assert!(!Shutdown::new().wait(Duration::from_millis(1)));
+    }
+}
