@@ -1,0 +1,86 @@
+# `make` alone prints what there is. The same commands work with a Docker engine (dev/engine.mk) and without one
+# (dev/local.mk: real Kafka, ZooKeeper and PostgreSQL as processes of this machine). WAY=local or WAY=engine chooses by hand.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+CONFIG ?= config.dev.yml
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+DEBUG := $(TARGET)/debug
+DEV := $(DEBUG)/isitup-dev
+
+# Passed to cargo; CI says --locked.
+LOCKED ?=
+
+# Where an engine answers quickly it is used. Only the targets that differ ask.
+BOTH_WAYS := run-dev rebuild-dev stop-dev peek-data round-trip run-prod setup-database image dev
+ifeq ($(filter $(BOTH_WAYS),$(MAKECMDGOALS)),)
+WAY := local
+endif
+ifndef WAY
+WAY := $(shell timeout 5 docker info >/dev/null 2>&1 && echo engine || echo local)
+endif
+
+include dev/$(WAY).mk
+
+.PHONY: help deps run-dev rebuild-dev stop-dev peek-data round-trip run-prod setup-database \
+	fmt lint test check doc deny machete bench image dev
+
+help: ## print this
+	@echo "isitup: make TARGET"; echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@echo; echo "A newcomer wants: make run-dev, then make peek-data"
+
+deps: ## install what this machine lacks, or name it
+	@sh dev/deps
+
+# Running it: the recipes are in dev/engine.mk and dev/local.mk.
+run-dev: ## start everything on this machine: servers, demo sites, producer, consumer
+rebuild-dev: ## rebuild and restart only isitup-producer-dev and isitup-consumer-dev
+stop-dev: ## end everything; the data stays (DATA=delete deletes it)
+peek-data: ## show the latest checks in PostgreSQL (ARGS="--follow" follows)
+round-trip: ## follow one check to Kafka and into PostgreSQL (INTERVAL=15 goes on)
+setup-database: ## make or update the database's tables (CONFIG=config.prod.yml for another)
+run-prod: ## run the two services alone with config.prod.yml, against servers elsewhere
+image: ## build the container images of both services
+dev: ## a shell in a container with all tools
+
+fmt: ## format the code
+	$(CARGO) fmt --all
+
+lint: ## formatting and clippy, warnings being errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets $(LOCKED) -- -D warnings
+
+test: deps ## all tests, on servers of their own that vanish afterwards
+	$(CARGO) build --workspace $(LOCKED)
+	$(CARGO) test --workspace $(LOCKED)
+
+check: lint doc deny machete ## lint, docs, licences and advisories, unused dependencies
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps $(LOCKED)
+
+# cargo-deny and cargo-machete take minutes to build, so they are used where they are and never missed in silence.
+deny:
+	@if ! $(CARGO) deny --version >/dev/null 2>&1; then \
+		echo "SKIPPED: licences, bans and advisories: cargo-deny is not here (cargo install --locked cargo-deny)"; \
+	elif timeout 60 $(CARGO) deny fetch db >/dev/null 2>&1; then \
+		$(CARGO) deny --all-features check; \
+	else \
+		echo "SKIPPED: advisories: their database cannot be reached from here"; \
+		$(CARGO) deny --all-features check bans licenses sources; \
+	fi
+
+machete:
+	@if $(CARGO) machete --version >/dev/null 2>&1; then \
+		$(CARGO) machete; \
+	else \
+		echo "SKIPPED: unused dependencies: cargo-machete is not here (cargo install --locked cargo-machete)"; \
+	fi
+
+bench: deps ## measure: CPU per check and per row, latency, memory
+	$(CARGO) build --release --workspace $(LOCKED)
+	$(CARGO) bench --workspace $(LOCKED)

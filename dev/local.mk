@@ -1,0 +1,37 @@
+# Without a Docker engine: isitup-dev starts real Kafka, ZooKeeper and PostgreSQL as processes of this machine, in .dev/.
+
+PACKAGES := -p isitup-dev -p isitup-producer -p isitup-consumer
+
+run-dev: deps
+	@echo "No Docker engine answers: everything runs as processes of this machine."
+	$(CARGO) build $(LOCKED) $(PACKAGES)
+	@$(DEV) up --config $(CONFIG)
+
+rebuild-dev:
+	$(CARGO) build $(LOCKED) -p isitup-producer -p isitup-consumer
+	@$(DEV) restart-services
+
+stop-dev:
+	@if [ -x $(DEV) ]; then $(DEV) down $(if $(filter delete,$(DATA)),--data); else echo "isitup does not run."; fi
+
+peek-data: built
+	@$(DEV) exec -- isitup-consumer peek --config $(CONFIG) $(ARGS)
+
+round-trip: built
+	@$(DEV) round-trip --config $(CONFIG) $(if $(INTERVAL),--interval $(INTERVAL))
+
+# The set-up's own environment belongs to its own configuration only.
+setup-database: deps
+	$(CARGO) build $(LOCKED) $(PACKAGES)
+	@$(if $(filter config.dev.yml,$(CONFIG)),$(DEV) exec -- isitup-consumer,$(DEBUG)/isitup-consumer) migrate --config $(CONFIG)
+
+run-prod: deps
+	$(CARGO) build --release $(LOCKED) $(PACKAGES)
+	$(TARGET)/release/isitup-dev services --config config.prod.yml
+
+.PHONY: built
+built:
+	@[ -x $(DEV) ] || { echo "nothing is built yet: run \`make run-dev\` first" >&2; exit 1; }
+
+image dev:
+	@echo "\`make $@\` needs a Docker engine, and none answers: start one, or see \`docker info\`" >&2; exit 1

@@ -1,0 +1,235 @@
+//! A stack of one's own, for tests: spawns `isitup-dev stack --ephemeral` and talks to it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// Ending an ephemeral stack takes about half a second.
+const END_LIMIT: Duration = Duration::from_secs(30);
+
+/// Where the parts of a stack are; absent are those that were not asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses {
+    /// `127.0.0.1:<port>`
+    pub zookeeper: Option<String>,
+    /// `127.0.0.1:<port>`
+    pub kafka: Option<String>,
+    /// `postgres://isitup:isitup@127.0.0.1:<port>/isitup`; the user is a superuser, so that tests can make databases.
+    pub postgres_url: Option<String>,
+    /// The demo sites: `http://127.0.0.1:<port>`
+    pub sites: Option<String>,
+    /// The same with a self-signed certificate: `https://127.0.0.1:<port>`
+    pub sites_tls: Option<String>,
+    /// The folder with `logs/` and `data/`; deleted when the stack ends.
+    pub dir: PathBuf,
+}
+
+/// What to start. The default is all parts, with fsync.
+#[derive(Debug, Clone, Default)]
+pub struct StackOptions {
+    /// `kafka` (with ZooKeeper), `postgres`, `sites`, `zookeeper`; empty means all.
+    pub only: Vec<String>,
+    /// Lets PostgreSQL do without fsync: faster, and still safe from kill -9 of any process.
+    pub no_fsync: bool,
+    /// Shows what the stack does on our standard error.
+    pub is_verbose: bool,
+}
+
+/// A running stack. It ends when this is dropped, and also when this process dies in any way.
+#[derive(Debug)]
+pub struct Stack {
+    addresses: Addresses,
+    console: Mutex<Console>,
+}
+
+#[derive(Debug)]
+struct Console {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    ok: bool,
+    error: Option<String>,
+}
+
+impl Stack {
+    /// Starts all parts by the given `isitup-dev` (see [`crate::binary`]) and waits until they are ready, which takes
+    /// about four seconds on an idle machine.
+    ///
+    /// # Errors
+    /// When a part could not be started; the message shows the end of its log.
+    pub fn start(isitup_dev: &Path) -> Result<Self> {
+        Self::start_with(isitup_dev, &StackOptions::default())
+    }
+
+    /// Starts what `options` say and waits until it is ready.
+    ///
+    /// # Errors
+    /// When a part could not be started; the message shows the end of its log.
+    pub fn start_with(isitup_dev: &Path, options: &StackOptions) -> Result<Self> {
+        let mut command = Command::new(isitup_dev);
+        command.args(["stack", "--ephemeral"]);
+        if !options.only.is_empty() {
+            command.args(["--only", &options.only.join(",")]);
+        }
+        if options.no_fsync {
+            command.arg("--no-fsync");
+        }
+        let errors = if options.is_verbose { Stdio::inherit() } else { Stdio::null() };
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .with_context(|| format!("could not start {}", isitup_dev.display()))?;
+        let output = child.stdout.take().context("the stack has no output")?;
+        let mut console = Console { input: child.stdin.take(), output: BufReader::new(output), child };
+        let line = console.read_line()?;
+        match serde_json::from_str::<Addresses>(&line) {
+            Ok(addresses) => Ok(Self { addresses, console: Mutex::new(console) }),
+            Err(_) => bail!("the stack did not start: {}", error_of(&line)),
+        }
+    }
+
+    /// Where everything is.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Kafka's `127.0.0.1:<port>`.
+    ///
+    /// # Panics
+    /// When the stack was started without Kafka.
+    #[expect(clippy::expect_used, reason = "asking for what was not started is a mistake in the test itself")]
+    pub fn kafka(&self) -> &str {
+        self.addresses.kafka.as_deref().expect("this stack was started without kafka")
+    }
+
+    /// PostgreSQL's URL.
+    ///
+    /// # Panics
+    /// When the stack was started without PostgreSQL.
+    #[expect(clippy::expect_used, reason = "asking for what was not started is a mistake in the test itself")]
+    pub fn postgres_url(&self) -> &str {
+        self.addresses.postgres_url.as_deref().expect("this stack was started without postgres")
+    }
+
+    /// The demo sites' `http://127.0.0.1:<port>`.
+    ///
+    /// # Panics
+    /// When the stack was started without the demo sites.
+    #[expect(clippy::expect_used, reason = "asking for what was not started is a mistake in the test itself")]
+    pub fn sites(&self) -> &str {
+        self.addresses.sites.as_deref().expect("this stack was started without sites")
+    }
+
+    /// The number of the process that runs the stack.
+    pub fn pid(&self) -> u32 {
+        self.console().child.id()
+    }
+
+    /// Starts a part that was stopped or killed, on the same port and data, and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it runs already or does not become ready.
+    pub fn start_part(&self, part: &str) -> Result<()> {
+        self.tell("start", part)
+    }
+
+    /// Ends a part in order: `zookeeper`, `kafka` or `postgres`.
+    ///
+    /// # Errors
+    /// When there is no such part.
+    pub fn stop(&self, part: &str) -> Result<()> {
+        self.tell("stop", part)
+    }
+
+    /// kill -9, of the part and all its processes; returns when they are gone.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill(&self, part: &str) -> Result<()> {
+        self.tell("kill", part)
+    }
+
+    /// Stops the part in order and starts it again.
+    ///
+    /// # Errors
+    /// When it does not become ready again.
+    pub fn restart(&self, part: &str) -> Result<()> {
+        self.tell("restart", part)
+    }
+
+    /// Freezes the part: its connections stay open and nothing answers, as with a hung machine.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self, part: &str) -> Result<()> {
+        self.tell("pause", part)
+    }
+
+    /// Lets a paused part go on.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self, part: &str) -> Result<()> {
+        self.tell("resume", part)
+    }
+
+    fn tell(&self, verb: &str, part: &str) -> Result<()> {
+        let mut console = self.console();
+        let input = console.input.as_mut().context("the stack has ended")?;
+        writeln!(input, "{verb} {part}").context("the stack has ended")?;
+        let line = console.read_line()?;
+        match serde_json::from_str::<Reply>(&line) {
+            Ok(Reply { ok: true, .. }) => Ok(()),
+            _ => bail!("could not {verb} {part}: {}", error_of(&line)),
+        }
+    }
+
+    /// A test that panicked while it held the console says nothing about the stack.
+    fn console(&self) -> MutexGuard<'_, Console> {
+        self.console.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Console {
+    fn read_line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        match self.output.read_line(&mut line).context("could not read the stack's answer")? {
+            0 => bail!("the stack ended without an answer (set `is_verbose` to see why)"),
+            _ => Ok(line),
+        }
+    }
+}
+
+impl Drop for Console {
+    /// The end of its input ends the stack.
+    fn drop(&mut self) {
+        self.input = None;
+        let until = Instant::now() + END_LIMIT;
+        while Instant::now() < until {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        // Its children die with it. That it cannot be killed only happens when it is gone.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn error_of(line: &str) -> String {
+    let reply = serde_json::from_str::<Reply>(line).ok();
+    reply.and_then(|reply| reply.error).unwrap_or_else(|| line.trim().to_owned())
+}

@@ -1,0 +1,7 @@
+//! `isitup-dev`: see `isitup-dev --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    isitup_dev::cli::main()
+}
