@@ -1,9 +1,10 @@
 //! `/health/live`, `/health/ready` and `/metrics`, served on a thread of their own.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -79,4 +80,32 @@ fn metrics(health: &dyn Health, registry: &Registry) -> (StatusCode, [(header::H
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     (status, [(header::CONTENT_TYPE, OPEN_METRICS)], text)
+}
+
+/// Asks the service that listens on `listen` whether it is alive; for container health checks.
+///
+/// # Errors
+/// Why it is not, for people.
+pub fn ask_live(listen: SocketAddr) -> Result<(), String> {
+    const LIMIT: Duration = Duration::from_secs(3);
+    // What listens on all addresses is asked on loopback.
+    let address = match listen.ip() {
+        ip if !ip.is_unspecified() => listen,
+        IpAddr::V4(_) => (Ipv4Addr::LOCALHOST, listen.port()).into(),
+        IpAddr::V6(_) => (Ipv6Addr::LOCALHOST, listen.port()).into(),
+    };
+    let ask = || -> io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        stream.set_write_timeout(Some(LIMIT))?;
+        write!(stream, "GET /health/live HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.take(64 << 10).read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    let answer = ask().map_err(|error| format!("{address} does not answer: {error}"))?;
+    if answer.split_whitespace().nth(1) == Some("200") {
+        return Ok(());
+    }
+    Err(answer.lines().last().unwrap_or("an empty answer").to_owned())
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use kafka::client::fetch::{Partition, Response};
+use kafka::client::fetch::{Partition, Response, Topic};
 use kafka::client::{CommitOffset, FetchOffset, FetchPartition};
 
 use super::super::{Fetched, KafkaError, Message, OffsetRange};
@@ -135,7 +135,7 @@ fn request(kafka: &mut KafkaRust, topic: &str, asks: &[Ask], wait: Duration) -> 
 fn collect(topic: &str, asks: &[Ask], responses: &[Response]) -> Answers {
     let topics = responses.iter().flat_map(Response::topics).filter(|of| of.topic() == topic);
     let partitions: BTreeMap<i32, &Partition<'_>> =
-        topics.flat_map(|of| of.partitions()).map(|partition| (partition.partition(), partition)).collect();
+        topics.flat_map(Topic::partitions).map(|partition| (partition.partition(), partition)).collect();
     let answer = |ask: &Ask| {
         let answer = match partitions.get(&ask.partition)?.data() {
             Err(error) => Err(failure::of_call(&error)),
@@ -176,9 +176,10 @@ fn complete(kafka: &mut KafkaRust, topic: &str, ask: &Ask, got: Got) -> Result<R
 
 /// Looks for messages between the offset asked for and the first that came.
 ///
-/// A gap may be true (compaction, a transaction's marker). But where a compressed batch follows others in an answer, the
-/// crate returns only what is in the batch and drops the others unsaid. A smaller size cuts the answer before that batch;
-/// halving finds such a size if there is one.
+/// A gap may be true (compaction, a transaction's marker). But where a compressed batch follows plain records in an
+/// answer, the crate returns only what is in that batch and drops the others unsaid: on a topic written with and without
+/// gzip, half of the records were missing. A smaller size cuts the answer before the batch; halving finds such a size if
+/// there is one.
 fn before_gap(kafka: &mut KafkaRust, topic: &str, ask: &Ask, got: Got) -> Result<Got, KafkaError> {
     let (mut low, mut high) = (0, ask.size);
     while high - low > LEAST_MESSAGE {

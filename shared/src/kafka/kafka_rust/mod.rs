@@ -7,6 +7,7 @@ mod fetch;
 mod probe;
 mod produce;
 mod session;
+mod sets;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ pub(super) struct KafkaRust {
     brokers: Vec<String>,
     shape: TopicShape,
     session: Option<Session>,
-    /// The most bytes of a set; less than [`produce::SET_LIMIT`] once a broker found that too large.
+    /// The most bytes of a set; less than [`sets::SET_LIMIT`] once a broker found that too large.
     set_limit: usize,
     /// Partitions that need more than [`fetch::SIZE`] bytes to get on, and how many.
     sizes: HashMap<(String, i32), i32>,
@@ -45,7 +46,7 @@ impl KafkaRust {
             brokers: config.brokers.clone(),
             shape: config.create_topic,
             session: None,
-            set_limit: produce::SET_LIMIT,
+            set_limit: sets::SET_LIMIT,
             sizes: HashMap::new(),
             mirror_rests: None,
         }

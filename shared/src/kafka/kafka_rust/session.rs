@@ -17,7 +17,7 @@ use super::failure;
 
 /// An idle session is not used again: brokers close idle connections after ten minutes, and the crate reconnects
 /// after nine.
-const IDLE_LIMIT: Duration = Duration::from_secs(240);
+const IDLE_LIMIT: Duration = Duration::from_mins(4);
 /// Between the crate's own tries, which only the mirroring of offsets has.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 

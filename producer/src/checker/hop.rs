@@ -1,0 +1,92 @@
+//! One hop of a check, and how far it got: one request on one fresh connection.
+//!
+//! reqwest's thread tells the hop what it reaches while it connects ([`note`]); the checker reads it when the answer is
+//! there or the deadline has passed. Each hop has its own record, so that what a hop that was given up still does on
+//! reqwest's thread never shows in the next one.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+tokio::task_local! {
+    /// The hop whose connection is being made by the future that runs.
+    static CURRENT: Arc<Hop>;
+}
+
+/// One request on one fresh connection.
+#[derive(Debug, Default)]
+pub(super) struct Hop(Mutex<Reached>);
+
+/// What a hop has reached so far.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reached {
+    /// The connector was called.
+    pub(super) began: Option<Instant>,
+    /// A name began to be resolved.
+    pub(super) resolving: Option<Instant>,
+    /// A thread took up the name; until then it waits for a free one.
+    pub(super) is_looked_up: bool,
+    /// The name was resolved.
+    pub(super) resolved: Option<Instant>,
+    /// To which addresses, without ports.
+    pub(super) addresses: Vec<SocketAddr>,
+    /// TCP had connected and TLS began.
+    pub(super) tls_began: Option<Instant>,
+    /// The leaf certificate, as presented.
+    pub(super) certificate: Option<Vec<u8>>,
+    /// The connection was made, TLS included.
+    pub(super) connected: Option<Instant>,
+}
+
+/// The phases of a hop, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    /// Nothing was begun.
+    Waiting,
+    Dns,
+    Connect,
+    Tls,
+    FirstByte,
+}
+
+impl Hop {
+    /// What was reached until now.
+    pub(super) fn reached(&self) -> MutexGuard<'_, Reached> {
+        // A record is plain data: whoever panicked while holding it has left nothing half done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reached {
+    /// The store is asked more than once in a handshake; the first time counts.
+    pub(super) fn handshake_begins(&mut self) {
+        self.tls_began.get_or_insert_with(Instant::now);
+    }
+
+    /// In which phase it is; `is_tls` tells whether one is to come.
+    pub(super) fn phase(&self) -> Phase {
+        match self {
+            Self { connected: Some(_), .. } => Phase::FirstByte,
+            Self { tls_began: Some(_), .. } => Phase::Tls,
+            Self { resolving: Some(_), resolved: None, .. } => Phase::Dns,
+            Self { began: Some(_), .. } => Phase::Connect,
+            _ => Phase::Waiting,
+        }
+    }
+}
+
+/// Runs `connecting` as part of `hop`.
+pub(super) fn during<F: Future>(hop: Arc<Hop>, connecting: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(hop, connecting)
+}
+
+/// The hop for which the running future connects.
+pub(super) fn current() -> Option<Arc<Hop>> {
+    CURRENT.try_with(Arc::clone).ok()
+}
+
+/// Notes something in the record of the hop for which the running future connects.
+pub(super) fn note(what: impl FnOnce(&mut Reached)) {
+    // Outside of a hop there is nothing to tell.
+    let _ = CURRENT.try_with(|hop| what(&mut hop.reached()));
+}

@@ -1,0 +1,172 @@
+//! What all checkers of a process share: whom TLS trusts, and the threads that resolve names.
+
+use std::fmt::{self, Write};
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use sha2::{Digest, Sha256};
+
+use super::handshake::{NoSessions, Witness};
+use super::resolver::Resolver;
+
+/// What all checkers of a process share; cheap to clone.
+#[derive(Clone)]
+pub struct Trust {
+    roots: Arc<RootCertStore>,
+    pub(super) config: ClientConfig,
+    pub(super) resolver: Resolver,
+}
+
+/// TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS cannot be set up: {0}")]
+pub struct TrustError(String);
+
+impl Trust {
+    /// Trusts the system's certificates, or Mozilla's where the system has none.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up, which no known system does.
+    pub fn system() -> Result<Self, TrustError> {
+        let native = rustls_native_certs::load_native_certs();
+        for error in &native.errors {
+            log::warn!("some of the system's certificates cannot be read: {error}");
+        }
+        let mut roots = RootCertStore::empty();
+        let (_, unusable) = roots.add_parsable_certificates(native.certs);
+        if unusable > 0 {
+            log::debug!("{unusable} of the system's certificates cannot be used");
+        }
+        if roots.is_empty() {
+            log::info!("the system has no trusted certificates; Mozilla's, which are built in, serve instead");
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        Self::with_roots(roots)
+    }
+
+    /// Trusts `certificates` and no others.
+    ///
+    /// # Errors
+    /// When one of them is no certificate.
+    pub fn only(certificates: impl IntoIterator<Item = CertificateDer<'static>>) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates {
+            roots.add(certificate).map_err(|error| TrustError(error.to_string()))?;
+        }
+        Self::with_roots(roots)
+    }
+
+    fn with_roots(roots: RootCertStore) -> Result<Self, TrustError> {
+        let roots = Arc::new(roots);
+        let config = client_config(Arc::clone(&roots))?;
+        Ok(Self { roots, config, resolver: Resolver::system() })
+    }
+
+    /// Resolves names by `lookup`, called on the resolver's threads, and not by the system. The port it gives is not used.
+    #[must_use]
+    pub fn resolving_by(mut self, lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
+        self.resolver = Resolver::by(lookup);
+        self
+    }
+
+    /// The TLS settings for a site with `ca`; made once for all checkers.
+    pub(super) fn config_for(&self, ca: Option<&OwnCa>) -> Result<ClientConfig, TrustError> {
+        let Some(ca) = ca else { return Ok(self.config.clone()) };
+        if let Some(config) = ca.config.get() {
+            return Ok(config.clone());
+        }
+        let mut roots = RootCertStore::clone(&self.roots);
+        roots.add_parsable_certificates(ca.certificates.iter().cloned());
+        let config = client_config(Arc::new(roots))?;
+        Ok(ca.config.get_or_init(|| config).clone())
+    }
+}
+
+impl fmt::Debug for Trust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trust").field("roots", &self.roots.len()).finish_non_exhaustive()
+    }
+}
+
+/// No session is ever resumed: a check meets what a new visitor meets, the whole handshake.
+fn client_config(roots: Arc<RootCertStore>) -> Result<ClientConfig, TrustError> {
+    let failed = |error: &dyn fmt::Display| TrustError(error.to_string());
+    let provider = Arc::new(ring::default_provider());
+    let verifier = if roots.is_empty() {
+        None
+    } else {
+        let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        Some(built.map_err(|error| failed(&error))?)
+    };
+    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| failed(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Witness::new(verifier, &provider)))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.resumption = Resumption::store(Arc::new(NoSessions));
+    Ok(config)
+}
+
+/// Certificates of a site's own, trusted for its checks beside the system's: what a visitor has who belongs to the house.
+pub struct OwnCa {
+    certificates: Vec<CertificateDer<'static>>,
+    fingerprint: String,
+    /// Made at the first check, for all checkers.
+    config: OnceLock<ClientConfig>,
+}
+
+impl OwnCa {
+    /// Reads the certificates of a PEM file.
+    ///
+    /// # Errors
+    /// Why there are none to be had, in words that complete "the file …".
+    pub fn read(file: &Path) -> Result<Self, String> {
+        let pem = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
+        let certificates = CertificateDer::pem_slice_iter(&pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|_| "is not PEM: it must hold lines from BEGIN CERTIFICATE to END CERTIFICATE".to_owned())?;
+        Self::new(certificates)
+    }
+
+    /// The CA made of `certificates`.
+    ///
+    /// # Errors
+    /// When there are none, or one of them is none.
+    pub fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, String> {
+        if certificates.is_empty() {
+            return Err("holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE".into());
+        }
+        let mut roots = RootCertStore::empty();
+        let mut hasher = Sha256::new();
+        for certificate in &certificates {
+            roots.add(certificate.clone()).map_err(|_| "holds a certificate that cannot be used".to_owned())?;
+            hasher.update(certificate);
+        }
+        let fingerprint = hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        Ok(Self { certificates, fingerprint, config: OnceLock::new() })
+    }
+
+    /// SHA-256 over the certificates, in hex.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
+impl fmt::Debug for OwnCa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnCa").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+    }
+}

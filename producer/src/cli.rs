@@ -1,0 +1,99 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use isitup_shared::config::{LogConfig, Problems};
+use isitup_shared::logging;
+use isitup_shared::shutdown::Shutdown;
+
+use crate::config::Settings;
+use crate::one_shot;
+
+/// Checks web sites on a schedule and publishes each result to Kafka.
+#[derive(Debug, Parser)]
+#[command(name = "isitup-producer", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Configuration file (YAML); ISITUP__ environment variables override it, or replace it
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Least serious level to log: off, error, warn, info, debug or trace
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log_level: Option<log::LevelFilter>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check the configured sites until stopped (the default)
+    Run,
+    /// Check URLs once and show what came of it; exit 1 when one is down
+    Check {
+        /// What to check; a bare name such as example.com means <https://example.com>
+        #[arg(required = true, value_name = "URL")]
+        urls: Vec<String>,
+        /// One JSON line for each URL: the event as it would stand on the topic
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read the configuration and tell all that is wrong with it, else what it says
+    CheckConfig,
+    /// Ask the running producer whether it is alive; exit 0 when it is (for container health checks)
+    Health,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  isitup-producer --config config.yml             check the sites of config.yml until stopped
+  isitup-producer check example.com --json        check one site once
+  isitup-producer check-config -c config.yml      is the configuration well?
+  ISITUP__KAFKA__BROKERS=localhost:9092 ISITUP__DOMAINS=https://example.com isitup-producer
+
+Exit codes: 0 well, 1 the answer is no, 2 bad usage or configuration, 3 a service could not be reached";
+
+/// The answer is no.
+pub(crate) const NO: u8 = 1;
+/// Bad usage or configuration.
+pub(crate) const USAGE: u8 = 2;
+
+impl Cli {
+    /// Does what the command line asks for, and gives the exit code.
+    pub fn execute(self) -> ExitCode {
+        let code = match self.command {
+            None | Some(Command::Run) => self.run(),
+            Some(Command::Check { ref urls, json }) => {
+                self.start_logging(LogConfig { level: log::LevelFilter::Warn, ..LogConfig::default() });
+                one_shot::check(urls, self.config.as_deref(), json)
+            }
+            Some(Command::CheckConfig) => self.settings().map(|settings| one_shot::describe(&settings)),
+            Some(Command::Health) => self.settings().map(|settings| one_shot::health(settings.producer.listen)),
+        };
+        ExitCode::from(code.unwrap_or_else(|problems| {
+            one_shot::complain(&problems.to_string());
+            USAGE
+        }))
+    }
+
+    fn run(&self) -> Result<u8, Problems> {
+        let settings = self.settings()?;
+        self.start_logging(settings.log);
+        let ended = Shutdown::on_signals().map_err(Into::into).and_then(|shutdown| crate::run(settings, &shutdown));
+        Ok(match ended {
+            Ok(()) => 0,
+            Err(error) => {
+                log::error!("{error:#}");
+                NO
+            }
+        })
+    }
+
+    fn settings(&self) -> Result<Settings, Problems> {
+        Settings::load(self.config.as_deref())
+    }
+
+    fn start_logging(&self, config: LogConfig) {
+        logging::init(LogConfig { level: self.log_level.unwrap_or(config.level), ..config });
+    }
+}

@@ -1,0 +1,124 @@
+//! The configuration as the producer needs it: the shared sections, and the sites, each checked into a [`Site`].
+
+mod domains;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use isitup_shared::config::{self, KafkaConfig, LogConfig, Problem, Problems, ProducerConfig, Section};
+
+use crate::site::{Site, SiteSettings, short_hash};
+use settings::Reader;
+
+/// All that the producer is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// How to reach Kafka.
+    pub kafka: KafkaConfig,
+    /// The producer's own settings.
+    pub producer: ProducerConfig,
+    /// The sites, in the order of the configuration; never empty, and no two of one name.
+    pub sites: Vec<Site>,
+    /// Hash of the whole set of sites, whatever their order.
+    pub config_hash: String,
+}
+
+/// The sites alone, for checks that need no Kafka.
+#[derive(Clone, Debug)]
+pub struct Sites {
+    /// What holds for a site that says nothing else.
+    pub defaults: SiteSettings,
+    /// The configured sites; here there may be none.
+    pub list: Vec<Site>,
+}
+
+impl Settings {
+    /// Reads `file`, where one is given, and the environment.
+    ///
+    /// # Errors
+    /// All that is wrong, at once.
+    pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
+        let mut root = config::load(file)?;
+        let log = LogConfig::read(&mut root);
+        let kafka = KafkaConfig::read(&mut root);
+        let producer = ProducerConfig::read(&mut root);
+        let (sites, mut problems) = read_sites(&mut root, file);
+        if sites.list.is_empty() && problems.is_empty() {
+            problems.push(no_site(file));
+        }
+        let sites = finish(root, sites, problems, file)?;
+        // `finish` has failed where the section could not be read; the error here is never seen.
+        let kafka = kafka.ok_or_else(|| Problems(Vec::new()))?;
+        let config_hash = hash_of(&sites.list);
+        Ok(Self { log, kafka, producer, sites: sites.list, config_hash })
+    }
+}
+
+impl Sites {
+    /// Reads only the sites and their defaults from `file`, where one is given, and the environment.
+    ///
+    /// # Errors
+    /// All that is wrong with them, at once.
+    pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
+        let mut root = config::load(file)?;
+        for key in ["log", "kafka", "producer"] {
+            root.skip(key);
+        }
+        let (sites, problems) = read_sites(&mut root, file);
+        finish(root, sites, problems, file)
+    }
+}
+
+fn read_sites(root: &mut Section, file: Option<&Path>) -> (Sites, Vec<Problem>) {
+    for other in ["postgres", "consumer"] {
+        root.skip(other);
+    }
+    let mut reader = Reader::new(file.and_then(Path::parent));
+    let mut section = root.section("defaults");
+    let defaults = reader.settings(&mut section, "defaults", &SiteSettings::default());
+    section.finish();
+    let list = domains::read(root, &mut reader, &defaults);
+    (Sites { defaults, list }, reader.problems)
+}
+
+/// Ends the reading: `sites`, or what was found wrong by the shared reader and by ours, in the order of the file.
+fn finish(root: Section, sites: Sites, ours: Vec<Problem>, file: Option<&Path>) -> Result<Sites, Problems> {
+    let Problems(mut problems) = match root.finish_root(Some(sites)) {
+        Ok(sites) if ours.is_empty() => return Ok(sites),
+        Ok(_) => Problems(Vec::new()),
+        Err(problems) => problems,
+    };
+    problems.extend(ours);
+    let main = file.map(|file| file.display().to_string()).unwrap_or_default();
+    problems.sort_by_key(|problem| match problem.origin.rsplit_once(':') {
+        Some((name, line)) => (name != main, line.parse().unwrap_or(0)),
+        None => (false, 0),
+    });
+    Err(Problems(problems))
+}
+
+fn no_site(file: Option<&Path>) -> Problem {
+    let remedy = "no site to check: write `domains: [https://example.com]`, or name a file of them in `domains_file`";
+    match file {
+        Some(file) => Problem {
+            origin: file.display().to_string(),
+            key: "domains".into(),
+            message: format!("{remedy} (or set ISITUP__DOMAINS)"),
+        },
+        None => Problem {
+            origin: "ISITUP__DOMAINS".into(),
+            key: "domains".into(),
+            message: "no site to check: set it to one URL or several with commas, such as https://example.com".into(),
+        },
+    }
+}
+
+fn hash_of(sites: &[Site]) -> String {
+    let mut hashes: Vec<&str> = sites.iter().map(|site| site.config_hash.as_str()).collect();
+    hashes.sort_unstable();
+    short_hash(hashes)
+}

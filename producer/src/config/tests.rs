@@ -1,0 +1,1 @@
+//! One tiny file for each mistake, with its exact message.

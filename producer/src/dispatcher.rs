@@ -1,0 +1,203 @@
+//! The thread of the schedule: hands due checks to the workers, declares what was missed, says that the producer lives.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use isitup_shared::event::{Body, ClockStep, Draft, Gap, GapReason, ProducerReport, ProducerState};
+use isitup_shared::shutdown::Shutdown;
+use isitup_shared::time::UtcTime;
+
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::schedule::{Due, Schedule, Slots};
+use crate::spool::{Intake, Ledger, SpoolGauge};
+use crate::workers::{SiteState, Workers};
+
+/// Slots due within this time begin together: one wake-up for them all, at most this much late.
+const GRAIN: Duration = Duration::from_millis(1);
+/// How often the clock is compared and missed slots are declared.
+const TICK: Duration = Duration::from_secs(1);
+/// How long checks in flight may go on after the end of the schedule.
+const GRACE: Duration = Duration::from_secs(5);
+/// Sites named in one gap event, so that it stays far below what Kafka takes as one message.
+const MOST_SITES_IN_GAP: usize = 1000;
+
+/// What the producer says of itself.
+#[derive(Clone, Debug)]
+pub struct Identification {
+    /// Hash of the whole set of sites.
+    pub config_hash: String,
+    /// How many sites there are.
+    pub site_count: u64,
+}
+
+/// Runs the schedule until the shutdown.
+pub struct Dispatcher {
+    identification: Identification,
+    sites: Vec<Arc<SiteState>>,
+    /// The slot last begun, of each site.
+    begun: Vec<UtcTime>,
+    schedule: Schedule,
+    clock: Clock,
+    missed: BTreeMap<GapReason, Missed>,
+    workers: Workers,
+    ledger: Arc<Ledger>,
+    intake: Intake,
+    spool: SpoolGauge,
+    metrics: Metrics,
+}
+
+/// Missed slots that no event tells yet.
+#[derive(Debug)]
+struct Missed {
+    from: UtcTime,
+    to: UtcTime,
+    sites: BTreeMap<usize, UtcTime>,
+}
+
+impl Dispatcher {
+    /// A schedule for `sites` that begins now, and says so: after a gap since `settled`, the end of the one before.
+    #[expect(clippy::too_many_arguments, reason = "the one place where all parts of the producer meet")]
+    pub fn begin(
+        identification: Identification,
+        sites: Vec<Arc<SiteState>>,
+        settled: Option<UtcTime>,
+        workers: Workers,
+        ledger: Arc<Ledger>,
+        intake: Intake,
+        spool: SpoolGauge,
+        metrics: Metrics,
+    ) -> Self {
+        let clock = Clock::new();
+        let begin = clock.now();
+        let slots = sites.iter().map(|state| Slots::new(&state.site.name, state.site.interval)).collect();
+        let schedule = Schedule::new(slots, begin);
+        let begun = vec![begin; sites.len()];
+        let missed = BTreeMap::new();
+        let dispatcher =
+            Self { identification, sites, begun, schedule, clock, missed, workers, ledger, intake, spool, metrics };
+        if let Some(from) = settled.filter(|from| *from < begin) {
+            dispatcher.declare(Gap::of_span(GapReason::ProducerDown, from, begin, None), Vec::new());
+        }
+        dispatcher.ledger.advance(begin);
+        dispatcher.report(ProducerState::Started);
+        dispatcher
+    }
+
+    /// Runs until `shutdown`, then lets checks in flight end and declares those that do not.
+    pub fn run(mut self, shutdown: &Shutdown) {
+        let (mut next_tick, mut next_heartbeat) = (Instant::now() + TICK, Instant::now() + ProducerReport::HEARTBEAT);
+        while !shutdown.is_triggered() {
+            self.begin_due();
+            let now = Instant::now();
+            if now >= next_tick {
+                next_tick = now + TICK;
+                self.tick();
+            }
+            if now >= next_heartbeat {
+                next_heartbeat += ProducerReport::HEARTBEAT;
+                self.report(ProducerState::Heartbeat);
+            }
+            let to_tick = next_tick.min(next_heartbeat).saturating_duration_since(now);
+            let to_slot = self.schedule.next_slot().map_or(TICK, |slot| slot.since(self.clock.now()));
+            shutdown.wait(to_slot.min(to_tick).max(GRAIN));
+        }
+        self.finish(Instant::now() + GRACE);
+    }
+
+    /// Hands over what is due.
+    fn begin_due(&mut self) {
+        let now = self.clock.now();
+        while let Some(due) = self.schedule.pop(now) {
+            match due {
+                Due::Check { site, slot } => {
+                    self.ledger.open(slot);
+                    match self.workers.begin(&self.sites[site], slot) {
+                        Ok(()) => self.begun[site] = slot,
+                        Err(_) => self.miss(self.reason(), site, slot, slot),
+                    }
+                }
+                Due::Missed { site, first, last } => {
+                    self.ledger.open(first);
+                    self.miss(self.reason(), site, first, last);
+                }
+            }
+        }
+        self.ledger.advance(self.schedule.next_slot().unwrap_or(now).min(now));
+    }
+
+    /// Why slots are missed at the moment: checks that wait for a full disk keep their sites busy.
+    fn reason(&self) -> GapReason {
+        if self.spool.blocked().is_some() { GapReason::SpoolFull } else { GapReason::Overrun }
+    }
+
+    /// Notes that the slots of `site` from `first` to `last` stay unchecked. `first` must be open in the ledger.
+    fn miss(&mut self, reason: GapReason, site: usize, first: UtcTime, last: UtcTime) {
+        let missed = self.missed.entry(reason).or_insert_with(|| Missed { from: first, to: last, sites: BTreeMap::new() });
+        missed.from = missed.from.min(first);
+        missed.to = missed.to.max(last);
+        if missed.sites.insert(site, first).is_some_and(|earlier| earlier != first) {
+            // Two open slots of one site in one gap: the second is covered by it as well.
+            self.ledger.close(first);
+        }
+    }
+
+    fn tick(&mut self) {
+        if let Some(step) = self.clock.follow() {
+            self.step(step);
+        }
+        self.declare_missed();
+    }
+
+    /// The wall clock jumped: the slots are those of the new time from here on.
+    fn step(&mut self, step: ClockStep) {
+        log::warn!("the wall clock jumped by {} ms; the schedule follows it", step.step_us / 1000);
+        self.declare_missed();
+        self.intake.put(Draft::new(&Body::ClockStep(step)), Vec::new());
+        self.schedule.restart(step.at);
+        self.ledger.advance(step.at);
+    }
+
+    fn declare_missed(&mut self) {
+        for (reason, missed) in std::mem::take(&mut self.missed) {
+            log::warn!("{} sites had slots that were not checked ({reason}); they are declared", missed.sites.len());
+            let sites: Vec<(usize, UtcTime)> = missed.sites.into_iter().collect();
+            for chunk in sites.chunks(MOST_SITES_IN_GAP) {
+                let names = chunk.iter().map(|(site, _)| self.sites[*site].site.name.to_string()).collect();
+                let closes = chunk.iter().map(|(_, slot)| *slot).collect();
+                self.declare(Gap::of_span(reason, missed.from, missed.to, Some(names)), closes);
+            }
+        }
+    }
+
+    fn declare(&self, gap: Gap, closes: Vec<UtcTime>) {
+        self.metrics.count_gap(gap.reason);
+        self.intake.put(Draft::new(&Body::Gap(gap)), closes);
+    }
+
+    fn report(&self, state: ProducerState) {
+        let Identification { config_hash, site_count } = self.identification.clone();
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let report = ProducerReport { state, at: self.clock.now(), site_count, config_hash, version };
+        self.intake.put(Draft::new(&Body::Producer(report)), Vec::new());
+    }
+
+    /// No new checks; those in flight end or are cut off; the last events go to the spool.
+    fn finish(mut self, deadline: Instant) {
+        let end = self.clock.now();
+        let never = Shutdown::new();
+        while self.sites.iter().any(|state| state.is_in_flight()) && Instant::now() < deadline {
+            never.wait(Duration::from_millis(5));
+        }
+        for site in 0..self.sites.len() {
+            if self.sites[site].cut_off() {
+                self.miss(GapReason::Shutdown, site, self.begun[site], self.begun[site]);
+            }
+        }
+        self.declare_missed();
+        self.ledger.advance(end);
+        self.report(ProducerState::Stopping);
+        self.workers.finish(Instant::now() + Duration::from_millis(100));
+    }
+}

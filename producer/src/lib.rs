@@ -1,0 +1,126 @@
+//! isitup-producer: checks web sites on a schedule and publishes each result to Kafka.
+//!
+//! This file is the wiring only. A result's way: [`schedule`] -> [`dispatcher`] -> [`workers`] -> [`checker`] ->
+//! [`spool`] -> [`publisher`].
+
+pub mod checker;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod dispatcher;
+pub mod metrics;
+mod one_shot;
+pub mod publisher;
+pub mod schedule;
+pub mod site;
+pub mod spool;
+pub mod target;
+pub mod workers;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use isitup_shared::http::{self, Health};
+use isitup_shared::kafka;
+use isitup_shared::shutdown::Shutdown;
+use prometheus_client::registry::Registry;
+
+use checker::Trust;
+use config::Settings;
+use dispatcher::{Dispatcher, Identification};
+use metrics::Metrics;
+use publisher::Publisher;
+use spool::{Ledger, Spool, SpoolGauge};
+use workers::{SiteState, Workers};
+
+/// The end of the process takes at most 8 s: 5 s for checks in flight, and these.
+const MOST_TO_FLUSH: Duration = Duration::from_millis(500);
+const MOST_TO_DRAIN: Duration = Duration::from_secs(1);
+
+/// Checks the sites of `settings` until `shutdown`.
+///
+/// # Errors
+/// When the spool cannot be opened, the trusted certificates not read, or the address for health not listened on.
+/// Kafka being away is no error: results wait in the spool.
+pub fn run(settings: Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let mut registry = Registry::default();
+    let metrics = Metrics::new(&mut registry);
+    let trust = Trust::system().context("reading the trusted certificates")?;
+    let spool = Spool::open(&settings.producer.spool, &settings.producer.location)?;
+    let (settled, producer_id) = (spool.settled, spool.producer_id);
+    for gap in &spool.declared {
+        log::warn!("the spool was damaged; declared gone: {:?}", gap.seqs);
+        metrics.count_gap(gap.reason);
+    }
+    let ledger = Arc::new(Ledger::default());
+    let (intake, feed, spool) = spool.start(Arc::clone(&ledger), shutdown.clone()).context("starting the spool's thread")?;
+    let gauge = spool.gauge();
+    let health = Arc::new(ProducerHealth { spool: gauge.clone(), metrics: metrics.clone() });
+    let listen = settings.producer.listen;
+    http::serve(listen, health, registry)
+        .with_context(|| format!("producer.listen: {listen} cannot be listened on; free it or set another address"))?;
+
+    let identification = Identification { config_hash: settings.config_hash, site_count: settings.sites.len() as u64 };
+    log::info!("producer {producer_id} checks {} sites with up to {} threads", settings.sites.len(), settings.producer.workers);
+    let sites = settings.sites.into_iter().map(|site| Arc::new(SiteState::new(site))).collect();
+    let workers = Workers::new(settings.producer.workers, trust, intake.clone(), metrics.clone());
+    let dispatcher =
+        Dispatcher::begin(identification, sites, settled, workers, ledger, intake, gauge, metrics.clone());
+
+    let publishing = Publishing::start(Publisher::new(feed, kafka::sender(&settings.kafka), settings.kafka.topic, metrics))?;
+    dispatcher.run(shutdown);
+    spool.flush(MOST_TO_FLUSH);
+    publishing.finish();
+    spool.finish();
+    log::info!("stopped");
+    Ok(())
+}
+
+/// The publisher's thread.
+struct Publishing {
+    stop: Shutdown,
+    ended: Receiver<()>,
+}
+
+impl Publishing {
+    fn start(mut publisher: Publisher) -> io::Result<Self> {
+        let stop = Shutdown::new();
+        let (end, ended) = bounded::<()>(1);
+        let on_stop = stop.clone();
+        thread::Builder::new().name("publisher".into()).spawn(move || {
+            publisher.run(&on_stop);
+            publisher.drain(Instant::now() + MOST_TO_DRAIN);
+            drop(end);
+        })?;
+        Ok(Self { stop, ended })
+    }
+
+    /// Publishes what is left. A broker that keeps silent is left to the end of the process.
+    fn finish(self) {
+        self.stop.trigger();
+        if self.ended.recv_timeout(MOST_TO_DRAIN * 2) == Err(RecvTimeoutError::Timeout) {
+            log::warn!("Kafka does not answer; the rest stays in the spool for the next start");
+        }
+    }
+}
+
+/// The producer can do its work while its spool can be written, whatever Kafka does.
+struct ProducerHealth {
+    spool: SpoolGauge,
+    metrics: Metrics,
+}
+
+impl Health for ProducerHealth {
+    fn ready(&self) -> Result<(), String> {
+        self.spool.blocked().map_or(Ok(()), Err)
+    }
+
+    fn refresh_metrics(&self) {
+        self.metrics.spool_events.set(self.spool.events());
+        self.metrics.spool_oldest_age.set(self.spool.oldest_age_seconds());
+    }
+}

@@ -1,0 +1,98 @@
+//! The producer's metrics.
+
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use isitup_shared::event::{Check, GapReason};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+/// All of them; clones share the figures.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    up: Counter,
+    down: Counter,
+    /// From the slot to the start of its check, in seconds.
+    lateness: Histogram,
+    /// Threads in a check.
+    pub workers_busy: Gauge,
+    /// Checks that panicked.
+    pub panics: Counter,
+    /// Events in the spool that Kafka has not acknowledged.
+    pub spool_events: Gauge,
+    /// How long the oldest of them waits, in seconds.
+    pub spool_oldest_age: Gauge<f64, AtomicU64>,
+    /// Events that Kafka acknowledged.
+    pub published: Counter,
+    gaps: Family<Reason, Counter>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+const LATENESS_SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+
+impl Metrics {
+    /// New metrics, at home in `registry`.
+    pub fn new(registry: &mut Registry) -> Self {
+        let checks = Family::<OutcomeLabel, Counter>::default();
+        let metrics = Self {
+            up: checks.get_or_create_owned(&OutcomeLabel { outcome: "up" }),
+            down: checks.get_or_create_owned(&OutcomeLabel { outcome: "down" }),
+            lateness: Histogram::new(LATENESS_SECONDS),
+            workers_busy: Gauge::default(),
+            panics: Counter::default(),
+            spool_events: Gauge::<i64, AtomicI64>::default(),
+            spool_oldest_age: Gauge::default(),
+            published: Counter::default(),
+            gaps: Family::default(),
+        };
+        registry.register("isitup_checks", "Checks that ended, by outcome", checks);
+        registry.register("isitup_check_lateness_seconds", "From a slot to the start of its check", metrics.lateness.clone());
+        registry.register("isitup_workers_busy", "Threads in a check", metrics.workers_busy.clone());
+        registry.register("isitup_check_panics", "Checks that panicked: defects", metrics.panics.clone());
+        registry.register("isitup_spool_events", "Events Kafka has not acknowledged", metrics.spool_events.clone());
+        registry.register(
+            "isitup_spool_oldest_event_age_seconds",
+            "How long the oldest event waits for Kafka",
+            metrics.spool_oldest_age.clone(),
+        );
+        registry.register("isitup_events_published", "Events Kafka acknowledged", metrics.published.clone());
+        registry.register("isitup_gaps_declared", "Gap events, by reason", metrics.gaps.clone());
+        let info = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("isitup_build", "The release", info);
+        metrics
+    }
+
+    /// Counts a check that ended.
+    pub fn count(&self, check: &Check) {
+        match check.outcome.failure() {
+            None => self.up.inc(),
+            Some(_) => self.down.inc(),
+        };
+        self.lateness.observe(check.started_at.since(check.scheduled_at).as_secs_f64());
+    }
+
+    /// Counts a gap event.
+    pub fn count_gap(&self, reason: GapReason) {
+        self.gaps.get_or_create(&Reason { reason: reason.as_str() }).inc();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new(&mut Registry::default())
+    }
+}
+

@@ -1,0 +1,134 @@
+//! The thread that takes events from the spool to Kafka, and forgets only what Kafka has acknowledged.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use isitup_shared::kafka::{Delivery, KafkaError, Record, Sender, partition_for};
+use isitup_shared::retry::Retry;
+use isitup_shared::shutdown::Shutdown;
+
+use crate::metrics::Metrics;
+use crate::spool::{Feed, Stored};
+
+/// Events that wait for their acknowledgement, in memory.
+const MOST_PENDING: usize = 4096;
+/// Waiting for new events ends with the first one; this bounds only how fast a shutdown is noticed.
+const WAIT: Duration = Duration::from_millis(200);
+
+/// Events on their way, by partition, each partition's in order.
+pub struct Publisher {
+    feed: Feed,
+    sender: Box<dyn Sender>,
+    topic: String,
+    metrics: Metrics,
+    partitions: Option<u32>,
+    pending: BTreeMap<i32, VecDeque<Stored>>,
+    retry: Retry,
+    trouble: Option<String>,
+}
+
+impl Publisher {
+    /// Publishes what `feed` gives to `topic`.
+    pub fn new(feed: Feed, sender: Box<dyn Sender>, topic: String, metrics: Metrics) -> Self {
+        Self {
+            feed,
+            sender,
+            topic,
+            metrics,
+            partitions: None,
+            pending: BTreeMap::new(),
+            retry: Retry::for_service(),
+            trouble: None,
+        }
+    }
+
+    /// Publishes until `stop`.
+    pub fn run(&mut self, stop: &Shutdown) {
+        while !stop.is_triggered() {
+            if let Err(error) = self.step(WAIT) {
+                self.complain(&error.to_string());
+                self.partitions = None;
+                self.retry.pause(stop);
+            }
+        }
+    }
+
+    /// Publishes what the spool still holds, until it is empty, Kafka fails or `deadline` comes.
+    pub fn drain(&mut self, deadline: Instant) {
+        while Instant::now() < deadline {
+            match self.step(Duration::from_millis(10)) {
+                Ok(0) if self.pending.is_empty() => return,
+                Ok(_) => {}
+                Err(error) => {
+                    log::warn!("the rest stays in the spool for the next start: {error}");
+                    return;
+                }
+            }
+        }
+        log::warn!("not all was published in time; the rest stays in the spool for the next start");
+    }
+
+    /// Sends what is pending and what the spool has beside it. Returns how many events were acknowledged.
+    fn step(&mut self, wait: Duration) -> Result<usize, KafkaError> {
+        // First the partitions, so that nothing is taken that has no place to go.
+        let partitions = match self.partitions {
+            Some(partitions) => partitions,
+            None => *self.partitions.insert(self.sender.partition_count(&self.topic)?),
+        };
+        let pending: usize = self.pending.values().map(VecDeque::len).sum();
+        let at_most = if pending == 0 { wait } else { Duration::ZERO };
+        let taken = self.feed.take(MOST_PENDING.saturating_sub(pending), at_most);
+        let events = taken.map_err(|error| KafkaError::Refused(format!("the spool cannot be read back: {error}")))?;
+        for event in events {
+            self.pending.entry(partition_for(&event.key, partitions)).or_default().push_back(event);
+        }
+        self.send()
+    }
+
+    fn send(&mut self) -> Result<usize, KafkaError> {
+        let records: Vec<Record<'_>> = self.pending.iter().flat_map(|(partition, events)| records(*partition, events)).collect();
+        if records.is_empty() {
+            return Ok(0);
+        }
+        let delivery = self.sender.send(&self.topic, &records);
+        drop(records);
+        self.forget(delivery)
+    }
+
+    /// Forgets what was acknowledged, and gives the first failure.
+    fn forget(&mut self, delivery: Delivery) -> Result<usize, KafkaError> {
+        let (mut acknowledged, mut failure) = (0, None);
+        for (partition, result) in delivery {
+            match result {
+                Ok(()) => acknowledged += self.pending.remove(&partition).map_or(0, |events| events.len()),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        let oldest = self.pending.values().filter_map(VecDeque::front).min_by_key(|event| event.seq);
+        let floor = oldest.map_or(self.feed.taken(), |event| event.seq - 1);
+        self.feed.acknowledged(floor, acknowledged, oldest.map(|event| event.accepted_at));
+        self.metrics.published.inc_by(acknowledged as u64);
+        match failure {
+            Some(error) => Err(error),
+            None => {
+                self.retry.reset();
+                if self.trouble.take().is_some() {
+                    log::info!("Kafka takes events again");
+                }
+                Ok(acknowledged)
+            }
+        }
+    }
+
+    /// Says what is the matter, once for each change of it.
+    fn complain(&mut self, trouble: &str) {
+        if self.trouble.as_deref() != Some(trouble) {
+            log::warn!("events wait in the spool: {trouble}");
+            self.trouble = Some(trouble.to_owned());
+        }
+    }
+}
+
+fn records(partition: i32, events: &VecDeque<Stored>) -> impl Iterator<Item = Record<'_>> {
+    events.iter().map(move |event| Record { partition, key: &event.key, value: &event.message })
+}

@@ -1,0 +1,160 @@
+//! The spool's end towards Kafka: events in order, from memory where they still are, else read back from disk.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crossbeam_channel::Sender;
+use isitup_shared::time::UtcTime;
+
+use super::record::Stored;
+use super::segment;
+use super::writer::{Entry, HANDING_WINDOW};
+use super::{Shared, State};
+
+/// Gives the publisher what is to be published, and takes its word on what was acknowledged. One for each spool.
+#[derive(Debug)]
+pub struct Feed {
+    shared: Arc<Shared>,
+    writer: Sender<Entry>,
+    /// All events up to this number were given out.
+    taken: u64,
+    /// Events given out and not yet acknowledged.
+    outstanding: usize,
+    /// Events read back from disk.
+    read_back: VecDeque<Stored>,
+}
+
+/// What stands between the publisher and its next event.
+enum Next {
+    Queued(Vec<Stored>),
+    /// Some are on disk only, up to this number.
+    OnDisk(u64),
+    /// More may be handed out only after another mark is on disk.
+    NeedsMark,
+    Nothing,
+}
+
+impl Feed {
+    pub(super) fn new(shared: Arc<Shared>, writer: Sender<Entry>) -> Self {
+        let taken = shared.acked.load(Ordering::Acquire);
+        Self { shared, writer, taken, outstanding: 0, read_back: VecDeque::new() }
+    }
+
+    /// The next events, at most `most`; waits for them up to `at_most` and may come back with none.
+    ///
+    /// # Errors
+    /// When what is on disk cannot be read back.
+    pub fn take(&mut self, most: usize, at_most: Duration) -> io::Result<Vec<Stored>> {
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let events = self.take_some(most, at_most)?;
+        self.outstanding += events.len();
+        Ok(events)
+    }
+
+    fn take_some(&mut self, most: usize, at_most: Duration) -> io::Result<Vec<Stored>> {
+        loop {
+            if !self.read_back.is_empty() {
+                let count = most.min(self.read_back.len());
+                let events: Vec<Stored> = self.read_back.drain(..count).collect();
+                self.taken = events.last().map_or(self.taken, |event| event.seq);
+                return Ok(events);
+            }
+            match self.next(most, at_most) {
+                Next::Queued(events) => return Ok(events),
+                Next::OnDisk(last) => self.read_back(last)?,
+                Next::NeedsMark => {
+                    if self.outstanding == 0 {
+                        // Nothing waits for Kafka: also numbers that are gone are done with.
+                        self.shared.acked.fetch_max(self.taken, Ordering::AcqRel);
+                    }
+                    self.ask_for_mark();
+                    self.wait_for_change(at_most);
+                    return Ok(Vec::new());
+                }
+                Next::Nothing => return Ok(Vec::new()),
+            }
+        }
+    }
+
+    fn next(&mut self, most: usize, at_most: Duration) -> Next {
+        let mut state = self.shared.lock();
+        if state.durable <= self.taken {
+            state = self.shared.changed.wait_timeout(state, at_most).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.durable <= self.taken {
+            return Next::Nothing;
+        }
+        if state.handed <= self.taken {
+            return Next::NeedsMark;
+        }
+        if self.taken + 1 < state.queued_from {
+            return Next::OnDisk(state.handed.min(state.queued_from - 1));
+        }
+        let events = pop(&mut state, most);
+        self.taken = events.last().map_or(self.taken, |event| event.seq);
+        if events.is_empty() { Next::NeedsMark } else { Next::Queued(events) }
+    }
+
+    /// Asks for a mark where it would allow more than the last one. It comes with the writer's next batch.
+    fn ask_for_mark(&self) {
+        let state = self.shared.lock();
+        let limit = self.shared.acked.load(Ordering::Acquire) + HANDING_WINDOW;
+        if state.handed < limit.min(state.durable) {
+            // A full channel means that a batch is under way already.
+            let _ = self.writer.try_send(Entry::Extend);
+        }
+    }
+
+    fn wait_for_change(&self, at_most: Duration) {
+        let state = self.shared.lock();
+        drop(self.shared.changed.wait_timeout(state, at_most).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Reads the events after the last one given out, up to `last`, from the next segment that has any.
+    fn read_back(&mut self, last: u64) -> io::Result<()> {
+        let segments = self.shared.lock().segments.clone();
+        for segment in segments.iter().filter(|segment| segment.last_seq > self.taken && segment.first_seq <= last) {
+            let contents = segment::read(segment, u64::MAX)?;
+            let wanted = |event: &Stored| event.seq > self.taken && event.seq <= last;
+            self.read_back = contents.events.into_iter().filter(wanted).collect();
+            if !self.read_back.is_empty() {
+                return Ok(());
+            }
+        }
+        self.taken = last;
+        Ok(())
+    }
+
+    /// All events up to `floor` were acknowledged, `newly` more than before; the oldest that was not is `oldest`.
+    pub fn acknowledged(&mut self, floor: u64, newly: usize, oldest: Option<UtcTime>) {
+        self.outstanding = self.outstanding.saturating_sub(newly);
+        self.shared.acked.fetch_max(floor, Ordering::AcqRel);
+        self.shared.depth.fetch_sub(i64::try_from(newly).unwrap_or(0), Ordering::Relaxed);
+        if let Some(oldest) = oldest {
+            self.shared.oldest.store(oldest.as_micros(), Ordering::Relaxed);
+        }
+    }
+
+    /// All events up to this number were given out.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+}
+
+/// Pops events that may be handed out from the queue.
+fn pop(state: &mut State, most: usize) -> Vec<Stored> {
+    let mut events = Vec::new();
+    while events.len() < most && state.queue.front().is_some_and(|event| event.seq <= state.handed) {
+        let Some(event) = state.queue.pop_front() else { break };
+        state.queued_bytes -= event.size();
+        state.queued_from = event.seq + 1;
+        events.push(event);
+    }
+    events
+}

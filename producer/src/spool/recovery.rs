@@ -1,0 +1,255 @@
+//! Opening a spool: what is whole is kept, the rest becomes a gap, and no number is issued again.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::{Arc, Condvar, Mutex};
+
+use isitup_shared::config::SpoolConfig;
+use isitup_shared::event::{self, Body, Draft, Gap, GapReason, Sealer, SeqRange};
+use isitup_shared::time::UtcTime;
+use uuid::Uuid;
+
+use super::identity::Identity;
+use super::record::{Mark, Stored};
+use super::segment::{self, Segment, Tail};
+use super::writer::Writer;
+use super::{Shared, SpoolError, State};
+
+/// A spool that is open and recovered, but not yet running.
+#[derive(Debug)]
+pub struct Spool {
+    /// Who numbers the events.
+    pub producer_id: Uuid,
+    /// Every slot before this moment has ended as an event; `None` when the spool never saw a schedule.
+    pub settled: Option<UtcTime>,
+    /// What was found lost, as it has been declared.
+    pub declared: Vec<Gap>,
+    pub(super) writer: Writer,
+}
+
+impl Spool {
+    /// Opens or creates the spool in `config.path` for events at `location`.
+    ///
+    /// # Errors
+    /// When another process has it open, or the file system refuses.
+    pub fn open(config: &SpoolConfig, location: &str) -> Result<Self, SpoolError> {
+        let folder = &config.path;
+        let io = |what| move |source| SpoolError::Io { what, folder: folder.clone(), source };
+        fs::create_dir_all(folder).map_err(io("created"))?;
+        let lock = lock(folder)?;
+        let segments = segment::list(folder).map_err(io("read"))?;
+        let (identity, is_new) = identify(folder, &segments).map_err(io("read"))?;
+        let survey = Survey::of(segments, &identity, is_new).map_err(io("read"))?;
+        let gaps = survey.losses();
+        let mut writer = survey.writer(config, lock, identity, location).map_err(io("written"))?;
+        writer.commit_gaps(&gaps).map_err(io("written"))?;
+        survey.mend(&mut writer).map_err(io("written"))?;
+        Ok(Self { producer_id: writer.producer_id(), settled: survey.mark.settled, declared: gaps, writer })
+    }
+}
+
+fn lock(folder: &Path) -> Result<File, SpoolError> {
+    let io = |source| SpoolError::Io { what: "locked", folder: folder.to_owned(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(io)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(fs::TryLockError::WouldBlock) => Err(SpoolError::InUse { folder: folder.to_owned() }),
+        Err(fs::TryLockError::Error(source)) => Err(io(source)),
+    }
+}
+
+fn identify(folder: &Path, segments: &[Segment]) -> io::Result<(Identity, bool)> {
+    if let Some(identity) = Identity::read(folder)? {
+        return Ok((identity, false));
+    }
+    let identity = Identity::create(folder)?;
+    if segments.is_empty() {
+        log::info!("new spool in {} for producer {}", folder.display(), identity.producer_id);
+    } else {
+        log::warn!(
+            "the spool {} has lost its identity: it goes on as producer {}; what it holds is still published",
+            folder.display(),
+            identity.producer_id
+        );
+    }
+    Ok((identity, true))
+}
+
+/// What all segments together hold.
+struct Survey {
+    segments: Vec<Segment>,
+    /// Segments that hold something that must not be read again.
+    to_mend: Vec<Segment>,
+    /// Numbers of the events that are whole and not yet acknowledged, ascending and joined.
+    kept: Vec<SeqRange>,
+    kept_count: usize,
+    oldest: Option<UtcTime>,
+    /// Numbers that gap events in the spool declare gone, and whose.
+    declared: Vec<(Option<Uuid>, SeqRange)>,
+    mark: Mark,
+    next_seq: u64,
+    /// Whether all numbers below the next one are another, lost identity's.
+    is_new: bool,
+}
+
+/// An event that was found whole.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    seq: u64,
+    accepted_at: UtcTime,
+    producer_id: Option<Uuid>,
+}
+
+impl Survey {
+    fn of(segments: Vec<Segment>, identity: &Identity, is_new: bool) -> io::Result<Self> {
+        let most = if is_new { u64::MAX } else { identity.reserved };
+        let mut survey = Self {
+            segments,
+            to_mend: Vec::new(),
+            kept: Vec::new(),
+            kept_count: 0,
+            oldest: None,
+            declared: Vec::new(),
+            mark: Mark::default(),
+            next_seq: 0,
+            is_new,
+        };
+        let mut events = Vec::new();
+        for index in 0..survey.segments.len() {
+            let contents = segment::read(&survey.segments[index], most)?;
+            if contents.damaged {
+                survey.to_mend.push(survey.segments[index].clone());
+            }
+            survey.segments[index].last_seq = contents.events.iter().map(|event| event.seq).max().unwrap_or(0);
+            survey.mark = survey.mark.later(contents.mark);
+            let producer_id = contents.producer_id;
+            survey.declared.extend(contents.events.iter().filter_map(declared_by).map(|range| (producer_id, range)));
+            let found = |event: &Stored| Found { seq: event.seq, accepted_at: event.accepted_at, producer_id };
+            events.extend(contents.events.iter().map(found));
+        }
+        survey.count(events);
+        let lost_all = !is_new && survey.segments.is_empty() && identity.reserved > 0;
+        let last = survey.segments.iter().map(|segment| segment.last_seq).max().unwrap_or(0).max(survey.mark.acked);
+        let is_doubtful = lost_all || !survey.to_mend.is_empty();
+        survey.next_seq = if is_doubtful { last.max(identity.reserved) } else { last } + 1;
+        Ok(survey)
+    }
+
+    /// Notes which of `events` are still to be published.
+    fn count(&mut self, mut events: Vec<Found>) {
+        events.sort_unstable();
+        events.dedup_by_key(|event| event.seq);
+        for Found { seq, accepted_at, producer_id } in events {
+            if seq <= self.mark.acked {
+                continue;
+            }
+            if self.declared.iter().any(|(by, range)| *by == producer_id && contains(range, seq)) {
+                self.mend_segment_of(seq);
+                continue;
+            }
+            self.kept_count += 1;
+            self.oldest.get_or_insert(accepted_at);
+            match self.kept.last_mut() {
+                Some(range) if range.last + 1 == seq => range.last = seq,
+                _ => self.kept.push(SeqRange { first: seq, last: seq }),
+            }
+        }
+    }
+
+    fn mend_segment_of(&mut self, seq: u64) {
+        let segment = self.segments.iter().find(|segment| (segment.first_seq..=segment.last_seq).contains(&seq));
+        if let Some(segment) = segment.filter(|segment| !self.to_mend.contains(segment)) {
+            self.to_mend.push(segment.clone());
+        }
+    }
+
+    /// The numbers below the next one that are neither kept, nor acknowledged, nor declared.
+    fn losses(&self) -> Vec<Gap> {
+        if self.is_new {
+            let others = (self.next_seq > 1).then(|| Gap::of_seqs(GapReason::SpoolCorrupt, 1, self.next_seq - 1));
+            return others.into_iter().collect();
+        }
+        let declared = self.declared.iter().map(|(_, range)| range);
+        let mut covered: Vec<SeqRange> = self.kept.iter().chain(declared).copied().collect();
+        covered.sort_by_key(|range| range.first);
+        let mut losses = Vec::new();
+        let mut next = self.mark.acked + 1;
+        for range in covered.iter().copied().chain([SeqRange { first: self.next_seq, last: self.next_seq }]) {
+            if range.first > next {
+                losses.push(Gap::of_seqs(GapReason::SpoolCorrupt, next, range.first - 1));
+            }
+            next = next.max(range.last + 1);
+        }
+        losses
+    }
+
+    fn writer(&self, config: &SpoolConfig, lock: File, mut identity: Identity, location: &str) -> io::Result<Writer> {
+        identity.reserve(self.next_seq)?;
+        let (tail, segment) = Tail::create(&config.path, identity.producer_id, self.next_seq, 0)?;
+        let mut segments = self.segments.clone();
+        segments.push(segment);
+        let oldest = self.oldest.map_or(0, UtcTime::as_micros);
+        let shared = Shared {
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                queued_bytes: 0,
+                queued_from: self.next_seq,
+                durable: self.next_seq - 1,
+                handed: self.mark.handed,
+                segments,
+                blocked: None,
+            }),
+            changed: Condvar::new(),
+            acked: AtomicU64::new(self.mark.acked),
+            depth: AtomicI64::new(i64::try_from(self.kept_count).unwrap_or(i64::MAX)),
+            oldest: AtomicI64::new(oldest),
+        };
+        let sealer = Sealer::new(identity.producer_id, location);
+        Ok(Writer::new(config, lock, identity, sealer, tail, self.next_seq, self.mark, Arc::new(shared)))
+    }
+
+    /// Rewrites segments without what is damaged or declared gone, now that the gaps are on disk.
+    fn mend(&self, writer: &mut Writer) -> io::Result<()> {
+        for segment in &self.to_mend {
+            let contents = segment::read(segment, u64::MAX)?;
+            let keep = |event: &Stored| self.kept.iter().any(|range| contains(range, event.seq));
+            let events: Vec<Stored> = contents.events.into_iter().filter(keep).collect();
+            let bytes = segment::rewrite(segment, contents.producer_id.unwrap_or(writer.producer_id()), &events)?;
+            writer.resized(&segment.path, bytes, None);
+        }
+        Ok(())
+    }
+}
+
+impl Mark {
+    /// The later of two marks, field by field.
+    fn later(self, other: Option<Self>) -> Self {
+        let other = other.unwrap_or_default();
+        Self {
+            // The newest segment's word, as a wall clock that was put back makes it smaller.
+            settled: other.settled.or(self.settled),
+            acked: self.acked.max(other.acked),
+            handed: self.handed.max(other.handed),
+        }
+    }
+}
+
+fn contains(range: &SeqRange, seq: u64) -> bool {
+    (range.first..=range.last).contains(&seq)
+}
+
+/// The numbers that `event` declares gone, where it is a gap.
+fn declared_by(event: &Stored) -> Option<SeqRange> {
+    match event::decode(&event.message).ok()?.body {
+        Body::Gap(gap) => gap.seqs,
+        _ => None,
+    }
+}
+
+/// The event that tells `gap`.
+pub(super) fn draft(gap: &Gap) -> Draft {
+    Draft::new(&Body::Gap(gap.clone()))
+}

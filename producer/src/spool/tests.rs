@@ -1,0 +1,328 @@
+//! The spool as its neighbours use it, on real files, also damaged ones.
+
+use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use isitup_shared::config::SpoolConfig;
+use isitup_shared::event::{Body, Check, Draft, FailureKind, Gap, GapReason, Outcome, SeqRange, Timings, decode};
+use isitup_shared::shutdown::Shutdown;
+use isitup_shared::time::UtcTime;
+
+use super::{Feed, Intake, Ledger, Spool, SpoolError, SpoolHandle, Stored};
+
+const SOON: Duration = Duration::from_secs(20);
+
+fn at(second: i64) -> UtcTime {
+    UtcTime::from_micros(1_795_228_000_000_000 + second * 1_000_000)
+}
+
+fn draft(second: i64, outcome: Outcome) -> Draft {
+    Draft::new(&Body::Check(Box::new(Check {
+        site: "site".into(),
+        url: "https://example.com/".into(),
+        group: None,
+        scheduled_at: at(second),
+        started_at: at(second),
+        finished_at: at(second),
+        outcome,
+        status: Some(200),
+        body_matched: None,
+        body_bytes: None,
+        http_version: None,
+        remote_addr: None,
+        final_url: None,
+        redirects: 0,
+        timings_us: Timings::default(),
+        certificate_expires_at: None,
+        config_hash: String::new(),
+    })))
+}
+
+struct Running {
+    intake: Intake,
+    feed: Feed,
+    handle: SpoolHandle,
+    ledger: Arc<Ledger>,
+    declared: Vec<Gap>,
+    settled: Option<UtcTime>,
+    producer_id: uuid::Uuid,
+}
+
+fn config(folder: &Path) -> SpoolConfig {
+    SpoolConfig { path: folder.join("spool"), max_size: 1 << 30 }
+}
+
+fn open(config: &SpoolConfig) -> Running {
+    let spool = Spool::open(config, "here").unwrap();
+    let (declared, settled, producer_id) = (spool.declared.clone(), spool.settled, spool.producer_id);
+    let ledger = Arc::new(Ledger::default());
+    let (intake, feed, handle) = spool.start(Arc::clone(&ledger), Shutdown::new()).unwrap();
+    Running { intake, feed, handle, ledger, declared, settled, producer_id }
+}
+
+impl Running {
+    fn put(&self, count: i64) {
+        for second in 0..count {
+            self.intake.put(draft(second, Outcome::Up), Vec::new());
+        }
+        self.handle.flush(SOON);
+    }
+
+    /// Takes until `count` events have come.
+    fn take(&mut self, count: usize) -> Vec<Stored> {
+        let deadline = Instant::now() + SOON;
+        let mut events = Vec::new();
+        while events.len() < count && Instant::now() < deadline {
+            events.extend(self.feed.take(count - events.len(), Duration::from_millis(50)).unwrap());
+        }
+        events
+    }
+
+    /// Takes what comes next.
+    fn take_some(&mut self) -> Vec<Stored> {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let events = self.feed.take(1000, Duration::from_millis(50)).unwrap();
+            if !events.is_empty() || Instant::now() > deadline {
+                return events;
+            }
+        }
+    }
+
+    fn finish(self) {
+        self.handle.finish();
+    }
+}
+
+fn seqs(events: &[Stored]) -> Vec<u64> {
+    events.iter().map(|event| event.seq).collect()
+}
+
+fn segments(config: &SpoolConfig) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(&config.path)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "seg"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn events_are_numbered_from_one_and_come_out_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut spool = open(&config(folder.path()));
+    spool.put(1000);
+    let events = spool.take(1000);
+    assert_eq!(seqs(&events), (1..=1000).collect::<Vec<_>>());
+    let event = decode(&events[6].message).unwrap();
+    assert_eq!((event.envelope.seq, event.envelope.producer_id), (7, spool.producer_id));
+    assert_eq!(events[6].key, b"site");
+}
+
+#[test]
+fn a_restart_goes_on_with_the_next_number_and_gives_out_what_was_not_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let mut first = open(&config);
+    first.put(10);
+    first.take(10);
+    first.feed.acknowledged(4, 4, None);
+    let producer_id = first.producer_id;
+    first.finish();
+
+    let mut second = open(&config);
+    assert_eq!((second.producer_id, &second.declared), (producer_id, &vec![]));
+    second.put(1);
+    assert_eq!(seqs(&second.take(7)), [5, 6, 7, 8, 9, 10, 11]);
+}
+
+#[test]
+fn a_killed_spool_keeps_all_that_it_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, copy) = (config(folder.path()), SpoolConfig { path: folder.path().join("copy"), max_size: 1 << 30 });
+    let running = open(&config);
+    running.put(10);
+    // What lies on disk at this moment is what a killed process leaves.
+    copy_folder(&config.path, &copy.path);
+    let mut restarted = open(&copy);
+    assert_eq!(restarted.declared, []);
+    restarted.put(1);
+    assert_eq!(seqs(&restarted.take(11)), (1..=11).collect::<Vec<_>>());
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+    }
+}
+
+#[test]
+fn two_producers_on_one_spool_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let _running = open(&config);
+    let error = Spool::open(&config, "here").unwrap_err();
+    assert!(matches!(error, SpoolError::InUse { .. }));
+    assert!(error.to_string().ends_with("is in use by another producer; give each its own producer.spool.path"));
+}
+
+#[test]
+fn the_settled_time_survives_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let running = open(&config);
+    assert_eq!(running.settled, None);
+    running.ledger.open(at(3));
+    running.ledger.open(at(5));
+    running.ledger.advance(at(9));
+    running.intake.put(draft(3, Outcome::Up), vec![at(3)]);
+    running.handle.flush(SOON);
+    running.finish();
+    assert_eq!(open(&config).settled, Some(at(5)));
+}
+
+#[test]
+fn segments_whose_events_were_acknowledged_are_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let mut running = open(&config);
+    while segments(&config).len() < 4 {
+        running.put(2000);
+        let events = running.take(2000);
+        running.feed.acknowledged(events.last().unwrap().seq, 2000, None);
+        if events.last().unwrap().seq > 100_000 {
+            break;
+        }
+    }
+    running.put(1);
+    assert!(segments(&config).len() <= 2, "{:?}", segments(&config));
+}
+
+#[test]
+fn more_than_memory_keeps_comes_back_from_disk_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = open(&config(folder.path()));
+    let count = 60_000;
+    running.put(count);
+    let mut seen = Vec::new();
+    while (seen.len() as i64) < count {
+        let events = running.take(1000);
+        assert!(!events.is_empty(), "nothing after {}", seen.len());
+        seen.extend(seqs(&events));
+        running.feed.acknowledged(*seen.last().unwrap(), events.len(), None);
+    }
+    assert_eq!(seen, (1..=60_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_flipped_byte_costs_one_event_which_is_declared_and_no_number_comes_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let running = open(&config);
+    running.put(20);
+    running.finish();
+    let path = segments(&config).remove(0);
+    let bytes = fs::read(&path).unwrap();
+    let place = bytes.windows(9).position(|window| window == b"\"seq\":11,").unwrap();
+    OpenOptions::new().write(true).open(&path).unwrap().write_all_at(b"!", place as u64).unwrap();
+
+    let mut restarted = open(&config);
+    let lost: Vec<SeqRange> = restarted.declared.iter().filter_map(|gap| gap.seqs).collect();
+    assert_eq!(lost[0], SeqRange { first: 11, last: 11 });
+    assert_eq!(lost.len(), 2, "the reserved numbers behind the damage are declared too");
+    assert!(lost[1].first == 21 && lost[1].last > 60_000);
+    let mut events = restarted.take(19);
+    restarted.feed.acknowledged(20, 19, None);
+    events.extend(restarted.take(2));
+    let expected: Vec<u64> = (1..=20).filter(|seq| *seq != 11).chain([lost[1].last + 1, lost[1].last + 2]).collect();
+    assert_eq!(seqs(&events), expected);
+    restarted.finish();
+    assert_eq!(open(&config).declared, [], "what was declared once is not declared again");
+}
+
+#[test]
+fn every_cut_of_the_last_segment_leaves_a_whole_prefix_and_declares_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let running = open(&config);
+    running.put(3);
+    running.finish();
+    let path = segments(&config).remove(0);
+    let whole = fs::read(&path).unwrap();
+    let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    for cut in (0..=end).step_by(7) {
+        let damaged = SpoolConfig { path: folder.path().join(format!("cut-{cut}")), max_size: 1 << 30 };
+        copy_folder(&config.path, &damaged.path);
+        fs::write(damaged.path.join(path.file_name().unwrap()), &whole[..cut]).unwrap();
+        let restarted = Spool::open(&damaged, "here").unwrap();
+        let lost = restarted.declared.last().and_then(|gap| gap.seqs).unwrap();
+        assert!((1..=4).contains(&lost.first) && lost.last > 60_000, "cut {cut}: {lost:?}");
+    }
+}
+
+#[test]
+fn a_lost_identity_begins_a_new_producer_and_still_gives_out_the_old_events() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let running = open(&config);
+    running.put(5);
+    let old = running.producer_id;
+    running.finish();
+    fs::remove_file(config.path.join("identity")).unwrap();
+
+    let mut restarted = open(&config);
+    assert_ne!(restarted.producer_id, old);
+    assert_eq!(restarted.declared, [Gap::of_seqs(GapReason::SpoolCorrupt, 1, 5)]);
+    restarted.put(1);
+    let producers: Vec<uuid::Uuid> =
+        restarted.take(7).iter().map(|event| decode(&event.message).unwrap().envelope.producer_id).collect();
+    assert_eq!(producers[..5], [old; 5]);
+    assert_eq!(producers[5..], [restarted.producer_id; 2]);
+    restarted.finish();
+    assert_eq!(seqs(&open(&config).take(7)), (1..=7).collect::<Vec<_>>(), "a second restart keeps them all");
+}
+
+#[test]
+fn a_full_spool_drops_the_oldest_ups_first_and_declares_them_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = SpoolConfig { max_size: 16 << 20, ..config(folder.path()) };
+    let mut running = open(&config);
+    let down = || Outcome::down(FailureKind::Dns, "no such name");
+    let count = 120_000;
+    for second in 0..count {
+        let outcome = if second % 1000 == 0 { down() } else { Outcome::Up };
+        running.intake.put(draft(second, outcome), Vec::new());
+    }
+    running.handle.flush(SOON);
+    running.put(1);
+
+    let total = running.handle.gauge().events();
+    let (mut seen, mut declared, mut downs) = (BTreeSet::new(), BTreeSet::new(), 0);
+    while (seen.len() as i64) < total {
+        let events = running.take_some();
+        let last = events.last().expect("fewer events came than the spool says it has");
+        running.feed.acknowledged(last.seq, events.len(), None);
+        for event in &events {
+            assert!(seen.insert(event.seq), "{} came twice", event.seq);
+            match decode(&event.message).unwrap().body {
+                Body::Gap(Gap { reason: GapReason::SpoolFull, seqs: Some(range), .. }) => {
+                    declared.extend(range.first..=range.last);
+                }
+                Body::Check(check) if check.outcome != Outcome::Up => downs += 1,
+                _ => {}
+            }
+        }
+    }
+    assert!(!declared.is_empty());
+    assert!(seen.is_disjoint(&declared), "an event that is declared gone was given out");
+    let all: BTreeSet<u64> = seen.union(&declared).copied().collect();
+    assert_eq!(all, (1..=*all.last().unwrap()).collect(), "a number is neither given out nor declared");
+    assert_eq!(downs, count / 1000, "an outage was dropped while there were ups");
+}

@@ -1,0 +1,178 @@
+//! What a site's URL stands for: where to go, with which credentials, and how people may see it.
+
+use std::fmt;
+
+use reqwest::header::HeaderValue;
+use url::Url;
+
+/// A URL that can be checked, its credentials kept apart.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Without credentials and fragment.
+    pub url: Url,
+    /// As people may see it: the URL without credentials, with a closing `/` only where one was written.
+    pub shown: String,
+    /// The credentials as a sensitive `Authorization` header.
+    pub authorization: Option<HeaderValue>,
+}
+
+/// Why a text is no URL that can be checked. Shows the text without what may be credentials.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{:?}: {reason}", redacted(.text))]
+pub struct TargetError {
+    text: String,
+    /// The reason alone.
+    pub reason: String,
+}
+
+impl Target {
+    /// Reads a URL, or a bare name such as `example.com`, which means `https://example.com`.
+    ///
+    /// # Errors
+    /// When it is no URL, or one of another scheme than http and https.
+    pub fn parse(text: &str) -> Result<Self, TargetError> {
+        let text = text.trim();
+        let fail = |reason: String| TargetError { text: text.to_owned(), reason };
+        let whole = with_scheme(text).ok_or_else(|| fail("is not a URL: write it like https://example.com".into()))?;
+        let mut url = Url::parse(&whole)
+            .map_err(|error| fail(format!("is not a URL: {error}; write it like https://example.com")))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(fail(format!("{} cannot be checked: http and https can", url.scheme())));
+        }
+        let authorization = credentials(&url).map(|pair| basic_authorization(&pair));
+        // These fail only for URLs that cannot have credentials, which http and https can.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        url.set_fragment(None);
+        let shown = shown(&url, text);
+        Ok(Self { url, shown, authorization })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+/// `text` with `https://` before it where it has no scheme; `None` where a scheme seems to be meant but is not written well.
+fn with_scheme(text: &str) -> Option<String> {
+    if text.contains("://") {
+        return Some(text.to_owned());
+    }
+    let authority = text.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let is_well = match host.rsplit_once(':') {
+        Some((_, port)) => port.ends_with(']') || (!port.is_empty() && port.bytes().all(|b| b.is_ascii_digit())),
+        None => !host.is_empty(),
+    };
+    is_well.then(|| format!("https://{text}"))
+}
+
+/// The URL in its normal form, save that a bare `https://example.com` gets no `/` that nobody wrote: it is the site's
+/// name, and people look for it as they typed it.
+fn shown(url: &Url, typed: &str) -> String {
+    let normal = url.as_str();
+    let is_bare = url.path() == "/" && url.query().is_none();
+    let typed = typed.split('#').next().unwrap_or_default();
+    if is_bare && !typed.ends_with('/') { normal.trim_end_matches('/').to_owned() } else { normal.to_owned() }
+}
+
+fn credentials(url: &Url) -> Option<String> {
+    let (user, password) = (url.username(), url.password());
+    (!user.is_empty() || password.is_some())
+        .then(|| format!("{}:{}", percent_decoded(user), percent_decoded(password.unwrap_or_default())))
+}
+
+fn percent_decoded(text: &str) -> String {
+    // A query string decodes `+` too, so it is written as what it stands for here: itself. `&` would end the value.
+    let query = format!("p={}", text.replace('+', "%2B").replace('&', "%26"));
+    url::form_urlencoded::parse(query.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+fn basic_authorization(pair: &str) -> HeaderValue {
+    // Base64 is always valid in a header; the fallback only spares an `expect`.
+    let mut value = HeaderValue::from_str(&format!("Basic {}", base64(pair.as_bytes())))
+        .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
+    value.set_sensitive(true);
+    value
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let byte = |i: usize| u32::from(group.get(i).copied().unwrap_or(0));
+        let bits = (byte(0) << 16) | (byte(1) << 8) | byte(2);
+        for i in 0..4 {
+            let digit = DIGITS[((bits >> (18 - 6 * i)) & 63) as usize];
+            text.push(if i <= group.len() { char::from(digit) } else { '=' });
+        }
+    }
+    text
+}
+
+/// `text` with all that may be credentials replaced, for messages. Rather too much than too little.
+pub(crate) fn redacted(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((before, after)) => {
+            let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+            format!("{scheme}***@{after}")
+        }
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_means_https_and_keeps_its_name() {
+        for (typed, url, shown) in [
+            ("example.com", "https://example.com/", "https://example.com"),
+            ("example.com:8443/a", "https://example.com:8443/a", "https://example.com:8443/a"),
+            (" HTTP://Example.com/ ", "http://example.com/", "http://example.com/"),
+            ("http://example.com:80#top", "http://example.com/", "http://example.com"),
+            ("[::1]:80", "https://[::1]:80/", "https://[::1]:80"),
+            ("https://bücher.example", "https://xn--bcher-kva.example/", "https://xn--bcher-kva.example"),
+        ] {
+            let target = Target::parse(typed).unwrap();
+            assert_eq!((target.url.as_str(), target.shown.as_str()), (url, shown), "{typed}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_kept_apart_and_never_shown() {
+        let target = Target::parse("https://us%65r:p%40ss+&@example.com/x").unwrap();
+        assert_eq!(target.url.as_str(), "https://example.com/x");
+        assert_eq!(target.authorization.as_ref().unwrap().to_str().unwrap(), "Basic dXNlcjpwQHNzKyY=");
+        assert!(!format!("{target:?}").contains("dXNl"), "{target:?}");
+    }
+
+    #[test]
+    fn base64_pads_as_the_standard_says() {
+        for (bytes, text) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("foob", "Zm9vYg==")] {
+            assert_eq!(base64(bytes.as_bytes()), text);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_checked_says_why_and_keeps_credentials_to_itself() {
+        for (typed, message) in [
+            ("ftp://example.com", r#""ftp://example.com": ftp cannot be checked: http and https can"#),
+            ("https:/example.com", r#""https:/example.com": is not a URL: write it like https://example.com"#),
+            ("", r#""": is not a URL: write it like https://example.com"#),
+            (
+                "https://u:s3cret@example.com:99999",
+                r#""https://***@example.com:99999": is not a URL: invalid port number; write it like https://example.com"#,
+            ),
+            (
+                "exa mple.com",
+                r#""exa mple.com": is not a URL: invalid international domain name; write it like https://example.com"#,
+            ),
+        ] {
+            assert_eq!(Target::parse(typed).unwrap_err().to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The pool of threads that check sites: grown as needed, each with a checker of its own, joined at the end.
+//!
+//! Two lanes share the threads. A site that recently timed out waits in the slow lane, which never takes all of them,
+//! so that black holes starve nobody.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use isitup_shared::event::{Body, Check, Draft, FailureKind, Gap, GapReason};
+use isitup_shared::time::UtcTime;
+
+use crate::checker::{Checker, Trust};
+use crate::metrics::Metrics;
+use crate::site::Site;
+use crate::spool::Intake;
+
+/// Jobs that wait for a thread, in each lane.
+const MOST_WAITING: usize = 1024;
+/// A thread with nothing to do for this long ends.
+const IDLE: Duration = Duration::from_secs(30);
+/// A check needs little stack; hundreds of threads need little each.
+const STACK: usize = 512 << 10;
+
+/// A site and the state of its checks.
+#[derive(Debug)]
+pub struct SiteState {
+    /// What to check.
+    pub site: Site,
+    state: AtomicU8,
+    is_slow: AtomicBool,
+}
+
+const IDLE_SITE: u8 = 0;
+const IN_FLIGHT: u8 = 1;
+const CUT_OFF: u8 = 2;
+
+impl SiteState {
+    /// A site that is not being checked.
+    pub fn new(site: Site) -> Self {
+        Self { site, state: AtomicU8::new(IDLE_SITE), is_slow: AtomicBool::new(false) }
+    }
+
+    /// Begins a check, unless one is in flight.
+    fn begin(&self) -> bool {
+        self.state.compare_exchange(IDLE_SITE, IN_FLIGHT, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Ends the check in flight. False when it was cut off: its slot has been declared.
+    fn end(&self) -> bool {
+        self.state.compare_exchange(IN_FLIGHT, IDLE_SITE, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Cuts off the check in flight: its result will be thrown away. False when none is.
+    pub fn cut_off(&self) -> bool {
+        self.state.compare_exchange(IN_FLIGHT, CUT_OFF, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Whether a check is in flight.
+    pub fn is_in_flight(&self) -> bool {
+        self.state.load(Ordering::Acquire) == IN_FLIGHT
+    }
+}
+
+/// A check that is due.
+#[derive(Debug)]
+struct Job {
+    state: Arc<SiteState>,
+    slot: UtcTime,
+}
+
+/// Why a check was not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The site's check before is still in flight.
+    InFlight,
+    /// All threads are busy and the queue is full.
+    Full,
+}
+
+/// The pool.
+#[derive(Debug)]
+pub struct Workers {
+    fast: Lane,
+    slow: Lane,
+    shared: Arc<Pool>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    jobs: Sender<Job>,
+    waiting: Receiver<Job>,
+    threads: Arc<LaneThreads>,
+    most: usize,
+}
+
+#[derive(Debug, Default)]
+struct LaneThreads {
+    all: AtomicUsize,
+    idle: AtomicUsize,
+}
+
+/// What all threads share.
+#[derive(Debug)]
+struct Pool {
+    most: usize,
+    threads: AtomicUsize,
+    handles: Mutex<Vec<JoinHandle<()>>>,
+    trust: Trust,
+    intake: Mutex<Option<Intake>>,
+    metrics: Metrics,
+}
+
+impl Workers {
+    /// A pool of at most `most` threads, which give their results to `intake`. Threads start as checks come.
+    pub fn new(most: usize, trust: Trust, intake: Intake, metrics: Metrics) -> Self {
+        let shared = Arc::new(Pool {
+            most,
+            threads: AtomicUsize::new(0),
+            handles: Mutex::new(Vec::new()),
+            trust,
+            intake: Mutex::new(Some(intake)),
+            metrics,
+        });
+        Self { fast: Lane::new(most), slow: Lane::new((most * 3 / 4).max(1)), shared }
+    }
+
+    /// Hands over the check of `state` for `slot`. Never waits.
+    ///
+    /// # Errors
+    /// Why the check was not begun; its slot is missed then.
+    pub fn begin(&self, state: &Arc<SiteState>, slot: UtcTime) -> Result<(), Refusal> {
+        if !state.begin() {
+            return Err(Refusal::InFlight);
+        }
+        let lane = if state.is_slow.load(Ordering::Relaxed) { &self.slow } else { &self.fast };
+        if lane.jobs.try_send(Job { state: Arc::clone(state), slot }).is_err() {
+            state.end();
+            return Err(Refusal::Full);
+        }
+        lane.grow(&self.shared);
+        Ok(())
+    }
+
+    /// Takes no more checks, and ends the threads as they become free, those that are free by `deadline` joined. A
+    /// thread that hangs in a check is left to the end of the process.
+    pub fn finish(self, deadline: Instant) {
+        let Self { fast, slow, shared } = self;
+        drop((fast, slow));
+        shared.intake.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let handles = std::mem::take(&mut *shared.handles.lock().unwrap_or_else(PoisonError::into_inner));
+        for handle in handles {
+            while !handle.is_finished() && Instant::now() < deadline {
+                thread::park_timeout(Duration::from_millis(2));
+            }
+            if handle.is_finished() && handle.join().is_err() {
+                log::error!("a worker panicked outside a check");
+            }
+        }
+    }
+}
+
+impl Lane {
+    fn new(most: usize) -> Self {
+        let (jobs, waiting) = bounded(MOST_WAITING);
+        Self { jobs, waiting, threads: Arc::new(LaneThreads::default()), most: most.max(1) }
+    }
+
+    /// Starts a thread when more checks wait than threads are free.
+    fn grow(&self, shared: &Arc<Pool>) {
+        let all = self.threads.all.load(Ordering::Relaxed);
+        let is_enough = self.waiting.len() <= self.threads.idle.load(Ordering::Relaxed);
+        let is_full = all >= self.most || shared.threads.load(Ordering::Relaxed) >= shared.most;
+        if is_enough || (is_full && all > 0) {
+            return;
+        }
+        let Some(intake) = shared.intake.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return };
+        let (pool, lane, waiting) = (Arc::clone(shared), Arc::clone(&self.threads), self.waiting.clone());
+        lane.all.fetch_add(1, Ordering::Relaxed);
+        shared.threads.fetch_add(1, Ordering::Relaxed);
+        let started = thread::Builder::new().name("worker".into()).stack_size(STACK).spawn(move || {
+            Worker { checker: Checker::new(&pool.trust), intake, pool: &pool, lane: &lane }.run(&waiting);
+            lane.all.fetch_sub(1, Ordering::Relaxed);
+            pool.threads.fetch_sub(1, Ordering::Relaxed);
+        });
+        let mut handles = shared.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        handles.retain(|handle| !handle.is_finished());
+        match started {
+            Ok(handle) => handles.push(handle),
+            Err(error) => {
+                self.threads.all.fetch_sub(1, Ordering::Relaxed);
+                shared.threads.fetch_sub(1, Ordering::Relaxed);
+                log::error!("no more worker threads can be started: {error}");
+            }
+        }
+    }
+}
+
+struct Worker<'a> {
+    checker: Checker,
+    intake: Intake,
+    pool: &'a Pool,
+    lane: &'a LaneThreads,
+}
+
+impl Worker<'_> {
+    fn run(mut self, waiting: &Receiver<Job>) {
+        loop {
+            self.lane.idle.fetch_add(1, Ordering::Relaxed);
+            let job = waiting.recv_timeout(IDLE);
+            let others_idle = self.lane.idle.fetch_sub(1, Ordering::Relaxed) - 1;
+            match job {
+                Ok(job) => self.check(&job),
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
+            }
+            // A burst leaves more threads than the load needs: few and warm ones do the same work cheaper.
+            let busy = self.lane.all.load(Ordering::Relaxed).saturating_sub(others_idle);
+            if others_idle > 8 + 2 * busy {
+                return;
+            }
+        }
+    }
+
+    fn check(&mut self, job: &Job) {
+        let metrics = &self.pool.metrics;
+        let site = &job.state.site;
+        metrics.workers_busy.inc();
+        let checked = catch_unwind(AssertUnwindSafe(|| self.checker.check(site, job.slot)));
+        metrics.workers_busy.dec();
+        let draft = match checked {
+            Ok(check) => {
+                metrics.count(&check);
+                job.state.is_slow.store(is_slow(&check), Ordering::Relaxed);
+                Draft::new(&Body::Check(Box::new(check)))
+            }
+            Err(_) => {
+                log::error!("the check of {} panicked: a defect in isitup; its slot is declared a gap", site.name);
+                metrics.panics.inc();
+                self.checker = Checker::new(&self.pool.trust);
+                let sites = Some(vec![site.name.to_string()]);
+                Draft::new(&Body::Gap(Gap::of_span(GapReason::Overrun, job.slot, job.slot, sites)))
+            }
+        };
+        if job.state.end() {
+            self.intake.put(draft, vec![job.slot]);
+        }
+    }
+}
+
+/// Whether the site's next check belongs in the slow lane.
+fn is_slow(check: &Check) -> bool {
+    check.outcome.failure().is_some_and(|failure| matches!(failure.kind, FailureKind::Timeout | FailureKind::ConnectTimeout))
+}
