@@ -1,6 +1,7 @@
 //! The thread of the schedule: hands due checks to the workers, declares what was missed, says that the producer lives.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,7 @@ pub struct Dispatcher {
 struct Missed {
     from: UtcTime,
     to: UtcTime,
+    /// The sites, each with its slot that is open in the ledger.
     sites: BTreeMap<usize, UtcTime>,
 }
 
@@ -124,7 +126,7 @@ impl Dispatcher {
                 }
             }
         }
-        self.ledger.advance(self.schedule.next_slot().unwrap_or(now).min(now));
+        self.ledger.advance(now);
     }
 
     /// Why slots are missed at the moment: checks that wait for a full disk keep their sites busy.
@@ -137,9 +139,12 @@ impl Dispatcher {
         let missed = self.missed.entry(reason).or_insert_with(|| Missed { from: first, to: last, sites: BTreeMap::new() });
         missed.from = missed.from.min(first);
         missed.to = missed.to.max(last);
-        if missed.sites.insert(site, first).is_some_and(|earlier| earlier != first) {
-            // Two open slots of one site in one gap: the second is covered by it as well.
-            self.ledger.close(first);
+        match missed.sites.entry(site) {
+            Entry::Vacant(entry) => {
+                entry.insert(first);
+            }
+            // The site's earlier slot stays open until the gap is told, and holds the settled time for this one too.
+            Entry::Occupied(_) => self.ledger.close(first),
         }
     }
 
@@ -185,7 +190,6 @@ impl Dispatcher {
 
     /// No new checks; those in flight end or are cut off; the last events go to the spool.
     fn finish(mut self, deadline: Instant) {
-        let end = self.clock.now();
         let never = Shutdown::new();
         while self.sites.iter().any(|state| state.is_in_flight()) && Instant::now() < deadline {
             never.wait(Duration::from_millis(5));
@@ -196,7 +200,7 @@ impl Dispatcher {
             }
         }
         self.declare_missed();
-        self.ledger.advance(end);
+        // The settled time stays at the last look at the schedule: slots since then belong to the gap of the next start.
         self.report(ProducerState::Stopping);
         self.workers.finish(Instant::now() + Duration::from_millis(100));
     }

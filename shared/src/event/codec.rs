@@ -169,7 +169,7 @@ fn checked_seq(number: &serde_json::Number) -> Result<u64, DecodeError> {
             .ok()
             .filter(|seq| *seq >= 1 && i64::try_from(*seq).is_ok())
             .ok_or(DecodeError::SeqOutOfRange(seq)),
-        None => Err(serde::de::Error::custom(format_args!("seq {number} is no whole number"))).map_err(DecodeError::NotAnEvent),
+        None => Err(DecodeError::NotAnEvent(serde::de::Error::custom(format_args!("seq {number} is no whole number")))),
     }
 }
 
