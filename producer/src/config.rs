@@ -46,11 +46,8 @@ impl Settings {
         let log = LogConfig::read(&mut root);
         let kafka = KafkaConfig::read(&mut root);
         let producer = ProducerConfig::read(&mut root);
-        let (sites, mut problems) = read_sites(&mut root, file);
-        if sites.list.is_empty() && problems.is_empty() {
-            problems.push(no_site(file));
-        }
-        let sites = finish(root, sites, problems, file)?;
+        let (sites, problems) = read_sites(&mut root, file);
+        let sites = finish(root, sites, problems, file, Needed::OneSite)?;
         // `finish` has failed where the section could not be read; the error here is never seen.
         let kafka = kafka.ok_or_else(|| Problems(Vec::new()))?;
         let config_hash = hash_of(&sites.list);
@@ -69,7 +66,7 @@ impl Sites {
             root.skip(key);
         }
         let (sites, problems) = read_sites(&mut root, file);
-        finish(root, sites, problems, file)
+        finish(root, sites, problems, file, Needed::NoSite)
     }
 }
 
@@ -85,14 +82,32 @@ fn read_sites(root: &mut Section, file: Option<&Path>) -> (Sites, Vec<Problem>) 
     (Sites { defaults, list }, reader.problems)
 }
 
+/// How many sites there must be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needed {
+    NoSite,
+    OneSite,
+}
+
 /// Ends the reading: `sites`, or what was found wrong by the shared reader and by ours, in the order of the file.
-fn finish(root: Section, sites: Sites, ours: Vec<Problem>, file: Option<&Path>) -> Result<Sites, Problems> {
-    let Problems(mut problems) = match root.finish_root(Some(sites)) {
-        Ok(sites) if ours.is_empty() => return Ok(sites),
-        Ok(_) => Problems(Vec::new()),
-        Err(problems) => problems,
+fn finish(
+    root: Section,
+    sites: Sites,
+    ours: Vec<Problem>,
+    file: Option<&Path>,
+    needed: Needed,
+) -> Result<Sites, Problems> {
+    let is_enough = needed == Needed::NoSite || !sites.list.is_empty();
+    let mut problems = match root.finish_root(Some(sites)) {
+        Ok(sites) if ours.is_empty() && is_enough => return Ok(sites),
+        Ok(_) => Vec::new(),
+        Err(Problems(problems)) => problems,
     };
     problems.extend(ours);
+    // A site that is written wrongly is not a missing one. Lines of a domains file have no key.
+    if !is_enough && !problems.iter().any(|problem| problem.key.is_empty() || problem.key.starts_with("domains")) {
+        problems.push(no_site(file));
+    }
     let main = file.map(|file| file.display().to_string()).unwrap_or_default();
     problems.sort_by_key(|problem| match problem.origin.rsplit_once(':') {
         Some((name, line)) => (name != main, line.parse().unwrap_or(0)),

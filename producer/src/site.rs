@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use isitup_shared::config::Scalar;
 use regex::{Regex, RegexBuilder};
-use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 use url::Url;
 
@@ -97,26 +97,34 @@ impl Site {
             expect,
             config_hash: String::new(),
         };
-        site.config_hash = short_hash([site.described().as_str()]);
+        site.config_hash = short_hash(site.described().iter().map(String::as_str));
         site
     }
 
-    /// All settings as text, without secrets, in a form that stays the same from run to run.
-    fn described(&self) -> String {
-        let Self { name, url, group, interval, timeout, max_body_size, headers, ca, expect, .. } = self;
-        let mut header_names: Vec<&str> = headers.keys().map(|name| name.as_str()).collect();
+    /// All settings but the secrets, in a form that stays the same from release to release.
+    fn described(&self) -> Vec<String> {
+        let Expect { status, body, max_response_time, certificate_valid_for } = &self.expect;
+        let micros = |time: Option<Duration>| time.map_or_else(String::new, |time| time.as_micros().to_string());
+        let mut header_names: Vec<&str> = self.headers.keys().map(HeaderName::as_str).collect();
         header_names.sort_unstable();
-        let ca = ca.as_ref().map(|ca| ca.fingerprint());
-        let Expect { status, body, max_response_time, certificate_valid_for } = expect;
-        let body = body.as_ref().map(BodyPattern::as_str);
-        format!(
-            "site 1\n{name:?}\n{url}\n{group:?}\n{interval:?}\n{timeout:?}\n{max_body_size}\n{header_names:?}\n{ca:?}\n\
-             {status}\n{body:?}\n{max_response_time:?}\n{certificate_valid_for:?}"
-        )
+        vec![
+            self.name.to_string(),
+            self.url.to_string(),
+            self.group.clone().unwrap_or_default(),
+            micros(Some(self.interval)),
+            micros(Some(self.timeout)),
+            self.max_body_size.to_string(),
+            header_names.join(","),
+            self.ca.as_ref().map(|ca| ca.fingerprint().to_owned()).unwrap_or_default(),
+            status.to_string(),
+            body.as_ref().map(|body| body.as_str().to_owned()).unwrap_or_default(),
+            micros(*max_response_time),
+            micros(*certificate_valid_for),
+        ]
     }
 }
 
-/// A short hash of `parts`, in order: 16 hex digits of their SHA-256.
+/// A short hash of `parts`, in order: 16 hex digits of the SHA-256 over them, each ended by a zero byte.
 pub fn short_hash<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
@@ -179,7 +187,8 @@ impl fmt::Display for StatusSet {
 pub struct StatusRange(RangeInclusive<u16>);
 
 impl Scalar for StatusRange {
-    const WHAT: &'static str = "a status: write a number from 100 to 599, a range such as 200-299 or a class such as 2xx";
+    const WHAT: &'static str =
+        "a status: write a number from 100 to 599, a range such as 200-299 or a class such as 2xx";
 
     fn parse(text: &str) -> Option<Self> {
         let range = if let Some(class) = text.strip_suffix("xx") {

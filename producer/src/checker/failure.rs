@@ -106,9 +106,7 @@ fn timed_out(step: &Step<'_>) -> (FailureKind, String) {
             (FailureKind::Dns, format!("the name servers gave no answer for {} within {within}", step.host()))
         }
         Phase::Dns => (FailureKind::Dns, format!("resolver busy: {} was not looked up within {within}", step.host())),
-        Phase::Connect => {
-            (FailureKind::ConnectTimeout, format!("no connection to {} within {within}", step.address()))
-        }
+        Phase::Connect => (FailureKind::ConnectTimeout, format!("no connection to {} within {within}", step.address())),
         Phase::Tls => (FailureKind::Timeout, format!("the TLS handshake did not end within {within}")),
         Phase::FirstByte => (FailureKind::Timeout, format!("no answer within {within}")),
     }

@@ -1,7 +1,7 @@
 //! Checks a site: requests it as a new visitor would, and tells what came of it.
 //!
-//! A check never fails as such: an outage is data. It follows redirects by hand within one deadline ([`visit`]), each
-//! hop on a fresh connection that tells how far it got ([`hop`]), and the judgement comes last ([`judge`]). When several
+//! A check never fails as such: an outage is data. It follows redirects by hand within one deadline (`visit`), each
+//! hop on a fresh connection that tells how far it got (`hop`), and the judgement comes last (`judge`). When several
 //! things are wrong, the first of these is told: what ended the visit, or the status when there was an answer; then
 //! the body, the certificate, the time.
 

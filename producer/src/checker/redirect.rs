@@ -52,7 +52,10 @@ mod tests {
     #[test]
     fn a_location_that_leads_nowhere_says_why() {
         assert_eq!(follow("https://").unwrap_err(), r#"status 302 with a Location that is no URL: "https://""#);
-        assert_eq!(follow("ftp://u:p@b.example/").unwrap_err(), "redirected to ftp://***@b.example/: only http and https are followed");
+        assert_eq!(
+            follow("ftp://u:p@b.example/").unwrap_err(),
+            "redirected to ftp://***@b.example/: only http and https are followed"
+        );
         let from = Url::parse("http://a.example/").unwrap();
         assert_eq!(target(&from, 301, None).unwrap_err(), "status 301 without a Location");
     }

@@ -142,7 +142,8 @@ impl Shared {
                 return None;
             }
             state.idle += 1;
-            state = self.work.wait_timeout(state, left).map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
+            state =
+                self.work.wait_timeout(state, left).map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
             state.idle -= 1;
         }
     }
@@ -178,7 +179,12 @@ impl Resolve for Resolver {
 fn reason(name: &str, error: &io::Error) -> String {
     let text = error.to_string();
     let is = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if is(&["Name or service not known", "No address associated", "Name does not resolve", "Name has no usable address"]) {
+    if is(&[
+        "Name or service not known",
+        "No address associated",
+        "Name does not resolve",
+        "Name has no usable address",
+    ]) {
         format!("no such name: {name}")
     } else if is(&["Temporary failure", "Try again"]) {
         format!("the name servers gave no answer for {name}")

@@ -71,7 +71,10 @@ impl Trust {
 
     /// Resolves names by `lookup`, called on the resolver's threads, and not by the system. The port it gives is not used.
     #[must_use]
-    pub fn resolving_by(mut self, lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
+    pub fn resolving_by(
+        mut self,
+        lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
         self.resolver = Resolver::by(lookup);
         self
     }

@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn quantities_are_written_as_people_write_them() {
-        let cases = [(10_000, "10 s"), (2_500, "2.5 s"), (150, "150 ms"), (14 * 86_400_000, "14 days"), (1_001, "1.001 s")];
+        let cases =
+            [(10_000, "10 s"), (2_500, "2.5 s"), (150, "150 ms"), (14 * 86_400_000, "14 days"), (1_001, "1.001 s")];
         for (millis, words) in cases {
             assert_eq!(duration(Duration::from_millis(millis)), words);
         }

@@ -97,6 +97,7 @@ impl List<'_, '_> {
 
 /// A line without its comment. A `#` within a text is part of it: `https://example.com/#top`.
 fn without_comment(line: &str) -> &str {
-    let begins = line.char_indices().find(|&(i, c)| c == '#' && line[..i].chars().next_back().is_none_or(char::is_whitespace));
+    let begins =
+        line.char_indices().find(|&(i, c)| c == '#' && line[..i].chars().next_back().is_none_or(char::is_whitespace));
     begins.map_or(line, |(i, _)| &line[..i])
 }

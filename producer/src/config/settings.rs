@@ -18,16 +18,8 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(3600);
 const LARGEST_BODY: u64 = 1 << 30;
 
 /// Headers that belong to the connection, which the checker manages.
-const MANAGED_HEADERS: [&str; 8] = [
-    "connection",
-    "content-length",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
+const MANAGED_HEADERS: [&str; 8] =
+    ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
 /// Reads settings, and gathers the mistakes that the shared reader cannot word: those with a reason of their own, or
 /// whose text must not be echoed.

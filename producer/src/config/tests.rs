@@ -1,1 +1,261 @@
 //! One tiny file for each mistake, with its exact message.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Settings, Sites};
+
+const KAFKA: &str = "kafka: {brokers: ['k:9092']}\n";
+
+/// Reads `yaml` as `config.yml` beside `files`, and gives the mistakes with bare file names.
+fn read_with(yaml: &str, files: &[(&str, &str)]) -> Result<Settings, String> {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files.iter().chain([&("config.yml", yaml)]) {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    let folder = format!("{}/", dir.path().display());
+    Settings::load(Some(&dir.path().join("config.yml"))).map_err(|problems| problems.to_string().replace(&folder, ""))
+}
+
+/// Reads `yaml`, Kafka on line 1 before it.
+fn read(yaml: &str) -> Result<Settings, String> {
+    read_with(&format!("{KAFKA}{yaml}"), &[])
+}
+
+#[test]
+fn each_mistake_in_a_site_is_told_with_file_line_key_value_and_what_is_allowed() {
+    let cases = [
+        ("{interval: 10ms}", r#"interval: "10ms": 100ms to 366d is allowed"#),
+        (
+            "{interval: often}",
+            r#"interval: "often" is not a duration: write a number with its unit, such as 500ms, 30s, 5m, 12h or 14d"#,
+        ),
+        ("{timeout: 0s}", r#"timeout: "0s": more than 0s and at most 1h is allowed"#),
+        ("{timeout: 2h}", r#"timeout: "2h": more than 0s and at most 1h is allowed"#),
+        ("{max_body_size: 2GiB}", r#"max_body_size: "2GiB": at most 1GiB is allowed"#),
+        (
+            "{max_body_size: 1}",
+            r#"max_body_size: "1" is not a size: write a number with its unit, such as 512KiB, 1MiB or 1GiB"#,
+        ),
+        ("{group: [a]}", r"group: a list is not a text"),
+        ("{headers: text}", r#"headers: "text" is not a mapping"#),
+        ("{headers: {'a b': x}}", r"headers.a b: is not the name of a header"),
+        (
+            "{headers: {Connection: close}}",
+            r"headers.Connection: this header belongs to the connection, which isitup manages: leave it out",
+        ),
+        (
+            "{headers: {X-Key: \"s3cret\\n\"}}",
+            r"headers.X-Key: its value (not shown) cannot stand in a header: visible ASCII characters, spaces and tabs can",
+        ),
+        (
+            "{tls: {ca_file: none.pem}}",
+            r#"tls.ca_file: "none.pem": cannot be read: No such file or directory (os error 2)"#,
+        ),
+        (
+            "{tls: {ca_file: empty.pem}}",
+            r#"tls.ca_file: "empty.pem": holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE"#,
+        ),
+        (
+            "{tls: {ca_file: broken.pem}}",
+            r#"tls.ca_file: "broken.pem": is not PEM: it must hold lines from BEGIN CERTIFICATE to END CERTIFICATE"#,
+        ),
+        ("{tls: {insecure: true}}", r"tls.insecure: unknown key; allowed here: ca_file"),
+        (
+            "{expect: {status: []}}",
+            r"expect.status: no status would ever be well: write at least one, such as [200-299]",
+        ),
+        (
+            "{expect: {status: [99]}}",
+            r#"expect.status[0]: "99" is not a status: write a number from 100 to 599, a range such as 200-299 or a class such as 2xx"#,
+        ),
+        (
+            "{expect: {status: [200, 299-200]}}",
+            r#"expect.status[1]: "299-200" is not a status: write a number from 100 to 599, a range such as 200-299 or a class such as 2xx"#,
+        ),
+        (
+            "{expect: {status: 6xx}}",
+            r#"expect.status[0]: "6xx" is not a status: write a number from 100 to 599, a range such as 200-299 or a class such as 2xx"#,
+        ),
+        ("{expect: {body: 'a(b'}}", r#"expect.body: "a(b" is not a regular expression: unclosed group"#),
+        (
+            "{expect: {body: '\\w{5000}'}}",
+            r#"expect.body: "\\w{5000}" is not a regular expression: it would take more than 1 MiB of memory"#,
+        ),
+        ("{expect: {max_response_time: 0s}}", r#"expect.max_response_time: "0s": more than 0s is allowed"#),
+        (
+            "{expect: {certificate_valid_for: 14}}",
+            r#"expect.certificate_valid_for: "14" is not a duration: write a number with its unit, such as 500ms, 30s, 5m, 12h or 14d"#,
+        ),
+        (
+            "{expect: {header: x}}",
+            r"expect.header: unknown key; allowed here: body, certificate_valid_for, max_response_time, status",
+        ),
+    ];
+    let files =
+        [("empty.pem", "nothing\n"), ("broken.pem", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n")];
+    for (settings, expected) in cases {
+        let as_defaults = format!("{KAFKA}domains: [a.test]\ndefaults: {settings}\n");
+        assert_eq!(read_with(&as_defaults, &files).unwrap_err(), format!("config.yml:3: defaults.{expected}"));
+        let in_site = format!("{KAFKA}domains:\n- b.test\n- {{url: a.test, {}\n", &settings[1..]);
+        assert_eq!(read_with(&in_site, &files).unwrap_err(), format!("config.yml:4: domains[1].{expected}"));
+    }
+}
+
+#[test]
+fn each_mistake_in_the_list_of_sites_is_told() {
+    let cases = [
+        (
+            "",
+            "config.yml: domains: no site to check: write `domains: [https://example.com]`, or name a file of them in `domains_file` (or set ISITUP__DOMAINS)",
+        ),
+        (
+            "domains: []",
+            "config.yml: domains: no site to check: write `domains: [https://example.com]`, or name a file of them in `domains_file` (or set ISITUP__DOMAINS)",
+        ),
+        (
+            "domains: ['ftp://a.test']",
+            r#"config.yml:2: domains[0]: "ftp://a.test": ftp cannot be checked: http and https can"#,
+        ),
+        (
+            "domains: ['https://u:s3cret@']",
+            r#"config.yml:2: domains[0]: "https://***@": is not a URL: empty host; write it like https://example.com"#,
+        ),
+        (
+            "domains:\n- a.test\n-\n  name: x\n  url: https://u:s3cret@a:b",
+            r#"config.yml:6: domains[1].url: "https://***@a:b": is not a URL: invalid port number; write it like https://example.com"#,
+        ),
+        (
+            "domains: [{name: x}]",
+            "config.yml: domains[0].url: missing: what to check, such as https://example.com (or set ISITUP__DOMAINS)",
+        ),
+        ("domains: [{url: a.test, name: ' '}]", r#"config.yml:2: domains[0].name: " ": a name must not be empty"#),
+        (
+            "domains: [{url: a.test, intervall: 1s}]",
+            "config.yml:2: domains[0].intervall: unknown key; allowed here: expect, group, headers, interval, max_body_size, name, timeout, tls, url",
+        ),
+        (
+            "domains: [a.test]\ndefaults: {url: b.test}",
+            "config.yml:3: defaults.url: unknown key; allowed here: expect, group, headers, interval, max_body_size, timeout, tls",
+        ),
+        (
+            "domains:\n- a.test\n- https://a.test/",
+            r#"config.yml:4: domains[1]: the site "https://a.test/" stands at config.yml:3 too: remove one of them, or give it another `name`"#,
+        ),
+        (
+            "domains:\n- {url: a.test, name: x}\n- {url: b.test, name: x}",
+            r#"config.yml:4: domains[1]: the site "x" stands at config.yml:3 too: remove one of them, or give it another `name`"#,
+        ),
+        ("domains: [[a.test]]", "config.yml:2: domains[0]: a list is neither a text nor a mapping"),
+        (
+            "domains_file: none.txt",
+            r#"config.yml:2: domains_file: "none.txt" cannot be read: No such file or directory (os error 2)"#,
+        ),
+    ];
+    for (yaml, expected) in cases {
+        assert_eq!(read(yaml).unwrap_err(), expected, "{yaml}");
+    }
+}
+
+#[test]
+fn a_domains_file_takes_comments_blank_lines_carriage_returns_and_a_mark_at_its_begin() {
+    let file =
+        "\u{feff}# ours\r\na.test\r\n\r\n  https://b.test/#top # the second\r\n\tc.test\t# and\r\nd.test#frag\r\n";
+    let settings = read_with(&format!("{KAFKA}domains_file: d.txt\ndomains: [e.test]\n"), &[("d.txt", file)]).unwrap();
+    let names: Vec<&str> = settings.sites.iter().map(|site| &*site.name).collect();
+    assert_eq!(names, ["https://e.test", "https://a.test", "https://b.test/", "https://c.test", "https://d.test"]);
+}
+
+#[test]
+fn mistakes_in_a_domains_file_name_its_lines() {
+    let yaml = format!("{KAFKA}domains_file: d.txt\ndomains: [c.test]\ndefaults: {{timeout: soon}}\n");
+    let told = read_with(&yaml, &[("d.txt", "a.test\n\nftp://b.test\na.test # again\nc.test\n")]).unwrap_err();
+    let expected = [
+        r#"config.yml:4: defaults.timeout: "soon" is not a duration: write a number with its unit, such as 500ms, 30s, 5m, 12h or 14d"#,
+        r#"d.txt:3: "ftp://b.test": ftp cannot be checked: http and https can"#,
+        r#"d.txt:4: the site "https://a.test" stands at d.txt:1 too: remove one of them, or give it another `name`"#,
+        r#"d.txt:5: the site "https://c.test" stands at config.yml:3 too: remove one of them, or give it another `name`"#,
+    ];
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_site_says_what_is_different_from_the_defaults() {
+    let yaml = "defaults:\n  interval: 5s\n  group: all\n  headers: {A: a, B: b}\n  expect: {status: [2xx, 404], body: hi}\n\
+                domains:\n- a.test\n- {url: 'https://u:p@b.test', name: b, timeout: 1s, headers: {B: c}, expect: {status: 301-303}}\n";
+    let settings = read(yaml).unwrap();
+    let [a, b] = settings.sites.as_slice() else { panic!("two sites") };
+    assert_eq!((a.interval, a.timeout, a.max_body_size), (Duration::from_secs(5), Duration::from_secs(10), 1 << 20));
+    assert_eq!(
+        (&*a.name, a.group.as_deref(), a.expect.status.to_string()),
+        ("https://a.test", Some("all"), "200-299, 404".into())
+    );
+    assert_eq!((&*b.name, b.shown_url.as_str(), b.timeout), ("b", "https://b.test", Duration::from_secs(1)));
+    assert_eq!((b.expect.status.to_string(), b.expect.body.as_ref().unwrap().as_str()), ("301-303".into(), "hi"));
+    let headers: BTreeMap<&str, &str> =
+        b.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+    assert_eq!(headers, BTreeMap::from([("a", "a"), ("b", "c"), ("authorization", "Basic dTpw")]));
+    assert!(b.headers.values().all(reqwest::header::HeaderValue::is_sensitive));
+}
+
+#[test]
+fn the_hash_of_a_site_changes_with_its_settings_and_not_with_its_secrets() {
+    let hash = |site: &str| read(&format!("domains: [{site}]")).unwrap().sites[0].config_hash.clone();
+    let first = hash("{url: 'https://u:p@a.test', headers: {K: one}}");
+    assert_eq!(first, hash("{url: 'https://x:y@a.test', headers: {k: two}}"));
+    assert!(first.len() == 16 && first.bytes().all(|b| b.is_ascii_hexdigit()), "{first}");
+    for other in ["{url: 'https://u:p@a.test'}", "{url: 'https://u:p@a.test', headers: {K: one}, interval: 1s}"] {
+        assert_ne!(first, hash(other));
+    }
+    // Fixed for ever: rows of years ago are compared with it.
+    assert_eq!(hash("a.test"), "d222f23701f68af8");
+}
+
+#[test]
+fn the_hash_of_the_whole_does_not_depend_on_the_order() {
+    let hash = |sites: &str| read(&format!("domains: [{sites}]")).unwrap().config_hash;
+    assert_eq!(hash("a.test, b.test"), hash("b.test, a.test"));
+    assert_ne!(hash("a.test, b.test"), hash("a.test"));
+}
+
+#[test]
+fn the_other_service_s_sections_and_for_single_checks_kafka_too_are_left_alone() {
+    assert_eq!(read("domains: [a.test]\npostgres: {colour: red}\nconsumer: 7\n").unwrap().sites.len(), 1);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yml");
+    fs::write(&file, "defaults: {timeout: 3s}\nlog: {}\n").unwrap();
+    let sites = Sites::load(Some(&file)).unwrap();
+    assert_eq!((sites.defaults.timeout, sites.list.len()), (Duration::from_secs(3), 0));
+}
+
+#[test]
+fn fifty_thousand_sites_are_read_without_trouble() {
+    let file: String = (0..50_000).map(|i| format!("https://site-{i}.test/health\n")).collect();
+    let settings = read_with(&format!("{KAFKA}domains_file: d.txt\n"), &[("d.txt", &file)]).unwrap();
+    assert_eq!(settings.sites.len(), 50_000);
+}
+
+/// Set where this test runs itself again, in a process with an environment of its own.
+const AGAIN: &str = "TEST_READS_THE_ENVIRONMENT";
+
+#[test]
+fn a_configuration_wholly_from_the_environment_needs_no_file() {
+    if std::env::var_os(AGAIN).is_some() {
+        let settings = Settings::load(None).unwrap();
+        let told: Vec<_> = settings.sites.iter().map(|site| (&*site.name, site.interval.as_secs())).collect();
+        assert_eq!(told, [("https://a.test", 5), ("http://b.test/x", 5)]);
+        return;
+    }
+    let test = "config::tests::a_configuration_wholly_from_the_environment_needs_no_file";
+    let variables = [
+        (AGAIN, "1"),
+        ("ISITUP__KAFKA__BROKERS", "k:9092"),
+        ("ISITUP__DOMAINS", "a.test, http://b.test/x"),
+        ("ISITUP__DEFAULTS__INTERVAL", "5s"),
+    ];
+    let again =
+        Command::new(std::env::current_exe().unwrap()).args(["--exact", test]).envs(variables).output().unwrap();
+    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stdout));
+}

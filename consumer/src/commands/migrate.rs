@@ -1,0 +1,22 @@
+//! `migrate`: the schema, brought up to date.
+
+use super::Context;
+use crate::exit::{Answer, CommandError};
+use crate::output::print;
+
+/// Runs the migrations that did not run yet.
+///
+/// # Errors
+/// When PostgreSQL does not answer, or refuses.
+pub(crate) fn run(context: &Context) -> Result<Answer, CommandError> {
+    let store = context.store()?;
+    let applied = store.migrate()?;
+    let schema = store.schema().as_str();
+    if applied.is_empty() {
+        print(&format!("schema {schema} is up to date"))?;
+    }
+    for migration in applied {
+        print(&format!("schema {schema}: applied {migration}"))?;
+    }
+    Ok(Answer::Yes)
+}

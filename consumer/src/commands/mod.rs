@@ -1,0 +1,66 @@
+//! The one-shot commands, a module each.
+
+pub(crate) mod audit;
+pub(crate) mod drop;
+pub(crate) mod health;
+pub(crate) mod migrate;
+pub(crate) mod peek;
+pub(crate) mod replay;
+pub(crate) mod report;
+
+use std::time::{Duration, Instant};
+
+use isitup_shared::retry::Retry;
+use isitup_shared::shutdown::Shutdown;
+
+use crate::config::Config;
+use crate::exit::CommandError;
+use crate::store::{Store, StoreError};
+use crate::waiting::Patience;
+
+/// What every command gets.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// The configuration.
+    pub config: Config,
+    /// How long to wait for services.
+    pub wait: Duration,
+    /// Ends waiting.
+    pub shutdown: Shutdown,
+}
+
+impl Context {
+    /// The database, once it answers.
+    ///
+    /// # Errors
+    /// When it does not in time, or refuses.
+    pub(crate) fn store(&self) -> Result<Store, CommandError> {
+        let missing = || CommandError::Usage("this command needs the section postgres in the configuration".into());
+        let config = self.config.postgres.as_ref().ok_or_else(missing)?;
+        let store = Store::new(config, self.config.consumer.lease)?;
+        self.until("PostgreSQL", StoreError::is_unreachable, || store.session()?.begin_durable()?.commit())?;
+        Ok(store)
+    }
+
+    /// Tries `work` until it succeeds, fails for good, or the time is over.
+    fn until<T, E: std::fmt::Display>(
+        &self,
+        what: &'static str,
+        is_passing: impl Fn(&E) -> bool,
+        mut work: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let deadline = Instant::now() + self.wait;
+        let (mut patience, mut retry) = (Patience::new(what), Retry::for_service());
+        loop {
+            match work() {
+                Err(error) if is_passing(&error) && Instant::now() < deadline => {
+                    patience.failed(&error);
+                    if retry.pause(&self.shutdown) {
+                        return Err(error);
+                    }
+                }
+                result => return result,
+            }
+        }
+    }
+}

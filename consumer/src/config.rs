@@ -1,0 +1,42 @@
+//! The consumer's configuration: its own sections of the file that both services share.
+
+use std::path::Path;
+
+use isitup_shared::config::{ConsumerConfig, KafkaConfig, LogConfig, PostgresConfig, Problems, ProducerConfig, load};
+
+/// What the consumer needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// What is logged, and how.
+    pub log: LogConfig,
+    /// Where events come from.
+    pub kafka: KafkaConfig,
+    /// Where results go; `None` where only the console is wanted.
+    pub postgres: Option<PostgresConfig>,
+    /// The consumer's own settings.
+    pub consumer: ConsumerConfig,
+}
+
+impl Config {
+    /// Reads `file`, where one is given, and the environment. Without `needs_postgres` the section `postgres` may be
+    /// missing.
+    ///
+    /// # Errors
+    /// All that is wrong, at once.
+    pub(crate) fn read(file: Option<&Path>, needs_postgres: bool) -> Result<Self, Problems> {
+        let mut root = load(file)?;
+        let log = LogConfig::read(&mut root);
+        let kafka = KafkaConfig::read(&mut root);
+        let wants_postgres = needs_postgres || root.contains("postgres");
+        let postgres = if wants_postgres { PostgresConfig::read(&mut root) } else { None };
+        let consumer = ConsumerConfig::read(&mut root);
+        // Read only so that its mistakes are found here too.
+        ProducerConfig::read(&mut root);
+        for key in ["defaults", "domains", "domains_file"] {
+            root.skip(key);
+        }
+        let is_whole = postgres.is_some() || !wants_postgres;
+        let config = kafka.filter(|_| is_whole).map(|kafka| Self { log, kafka, postgres, consumer });
+        root.finish_root(config)
+    }
+}

@@ -1,0 +1,167 @@
+//! What a new result means for a site's status. Pure: rows in, changes out.
+
+use isitup_shared::event::{Check, Envelope};
+
+use crate::store::statuses::Status;
+
+/// What a result changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Observation {
+    /// It is now the latest.
+    pub is_newer: bool,
+    /// The site went down or came up with it.
+    pub turn: Option<Turn>,
+    /// It is older than the first slot known so far.
+    pub began_earlier: bool,
+    /// The step from the slot before, under the same configuration, in microseconds.
+    pub step_us: Option<i64>,
+}
+
+/// A change between up and down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// From up, or from nothing known, to down.
+    WentDown,
+    /// From down to up.
+    CameUp,
+}
+
+/// Brings `status` up to date with a result that was not known before.
+pub(super) fn observe(status: &mut Option<Status>, envelope: &Envelope, check: &Check, version_id: i32) -> Observation {
+    let is_down = check.outcome.failure().is_some();
+    let Some(known) = status else {
+        *status = Some(Status {
+            producer_id: envelope.producer_id,
+            seq: envelope.seq,
+            version_id,
+            first_scheduled_at: check.scheduled_at,
+            scheduled_at: check.scheduled_at,
+            finished_at: check.finished_at,
+            since: check.finished_at,
+            is_down,
+        });
+        return Observation { is_newer: true, turn: is_down.then_some(Turn::WentDown), ..Observation::default() };
+    };
+    let began_earlier = check.scheduled_at < known.first_scheduled_at;
+    known.first_scheduled_at = known.first_scheduled_at.min(check.scheduled_at);
+    if !is_newer(known, envelope, check) {
+        return Observation { began_earlier, ..Observation::default() };
+    }
+    let turn = match (known.is_down, is_down) {
+        (false, true) => Some(Turn::WentDown),
+        (true, false) => Some(Turn::CameUp),
+        _ => None,
+    };
+    let observation =
+        Observation { is_newer: true, turn, began_earlier, step_us: step(known, envelope, check, version_id) };
+    if turn.is_some() {
+        known.since = check.finished_at;
+    }
+    known.producer_id = envelope.producer_id;
+    known.seq = envelope.seq;
+    known.version_id = version_id;
+    known.scheduled_at = check.scheduled_at;
+    known.finished_at = check.finished_at;
+    known.is_down = is_down;
+    observation
+}
+
+/// Of one producer the higher number is newer, whatever its clock did; of two the later end.
+fn is_newer(known: &Status, envelope: &Envelope, check: &Check) -> bool {
+    if known.producer_id == envelope.producer_id {
+        envelope.seq > known.seq
+    } else {
+        check.finished_at > known.finished_at
+    }
+}
+
+fn step(known: &Status, envelope: &Envelope, check: &Check, version_id: i32) -> Option<i64> {
+    let is_comparable = known.producer_id == envelope.producer_id && known.version_id == version_id;
+    let step = check.scheduled_at.as_micros() - known.scheduled_at.as_micros();
+    (is_comparable && step > 0).then_some(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use isitup_shared::event::{FailureKind, Outcome, Timings};
+    use isitup_shared::time::UtcTime;
+    use uuid::Uuid;
+
+    const SECOND: i64 = 1_000_000;
+
+    fn event(producer: u128, seq: u64, second: i64, up: bool) -> (Envelope, Check) {
+        let envelope = Envelope { v: 1, producer_id: Uuid::from_u128(producer), seq, location: "here".into() };
+        let at = UtcTime::from_micros(second * SECOND);
+        let check = Check {
+            site: "site".into(),
+            url: "https://site/".into(),
+            group: None,
+            scheduled_at: at,
+            started_at: at,
+            finished_at: at,
+            outcome: if up { Outcome::Up } else { Outcome::down(FailureKind::Status, "500") },
+            status: None,
+            body_matched: None,
+            body_bytes: None,
+            http_version: None,
+            remote_addr: None,
+            final_url: None,
+            redirects: 0,
+            timings_us: Timings::default(),
+            certificate_expires_at: None,
+            config_hash: "c".into(),
+        };
+        (envelope, check)
+    }
+
+    fn see(status: &mut Option<Status>, (envelope, check): (Envelope, Check)) -> Observation {
+        observe(status, &envelope, &check, 1)
+    }
+
+    #[test]
+    fn a_site_first_seen_down_went_down_and_comes_up_once() {
+        let mut status = None;
+        assert_eq!(see(&mut status, event(1, 1, 0, false)).turn, Some(Turn::WentDown));
+        assert_eq!(see(&mut status, event(1, 2, 30, false)).turn, None);
+        assert_eq!(see(&mut status, event(1, 3, 60, true)).turn, Some(Turn::CameUp));
+        assert_eq!(see(&mut status, event(1, 4, 90, true)).turn, None);
+        assert_eq!(status.unwrap().since, UtcTime::from_micros(60 * SECOND));
+    }
+
+    #[test]
+    fn an_older_event_changes_nothing_but_where_the_site_begins() {
+        let mut status = None;
+        see(&mut status, event(1, 10, 300, true));
+        let before = status.clone().unwrap();
+        let late = see(&mut status, event(1, 9, 270, false));
+        assert_eq!(late, Observation { began_earlier: true, ..Observation::default() });
+        let first_scheduled_at = UtcTime::from_micros(270 * SECOND);
+        assert_eq!(status.unwrap(), Status { first_scheduled_at, ..before });
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_make_a_producers_next_event_old() {
+        let mut status = None;
+        see(&mut status, event(1, 10, 3600, true));
+        assert_eq!(see(&mut status, event(1, 11, 0, false)).turn, Some(Turn::WentDown));
+    }
+
+    #[test]
+    fn of_two_producers_the_later_end_is_newer() {
+        let mut status = None;
+        see(&mut status, event(1, 10, 100, true));
+        assert!(!see(&mut status, event(2, 999, 100, false)).is_newer);
+        assert!(see(&mut status, event(2, 1, 101, false)).is_newer);
+    }
+
+    #[test]
+    fn steps_are_told_only_between_slots_of_one_producer_and_configuration() {
+        let mut status = None;
+        assert_eq!(see(&mut status, event(1, 1, 0, true)).step_us, None);
+        assert_eq!(see(&mut status, event(1, 2, 30, true)).step_us, Some(30 * SECOND));
+        assert_eq!(see(&mut status, event(2, 1, 31, true)).step_us, None);
+        let (envelope, check) = event(2, 2, 61, true);
+        assert_eq!(observe(&mut status, &envelope, &check, 2).step_us, None);
+    }
+}

@@ -1,0 +1,29 @@
+//! Shows our offsets as those of a Kafka consumer group, so that lag tools see them. They are never read back.
+
+use std::time::Duration;
+
+use isitup_shared::kafka::Receiver;
+use isitup_shared::shutdown::Shutdown;
+
+use crate::assignment::Assignment;
+
+/// The name of the group.
+pub(crate) const GROUP: &str = "isitup-consumer";
+
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Mirrors the offsets of `assignment` whenever they have moved, until the shutdown. On a connection and thread of its
+/// own: a broker that is slow to commit must not slow down reading.
+pub(crate) fn run(receiver: &mut dyn Receiver, topic: &str, assignment: &Assignment, shutdown: &Shutdown) {
+    let mut shown = Vec::new();
+    while !shutdown.wait(INTERVAL) {
+        let positions = assignment.positions();
+        if positions == shown {
+            continue;
+        }
+        match receiver.mirror_offsets(GROUP, topic, &positions) {
+            Ok(()) => shown = positions,
+            Err(error) => log::debug!("offsets not shown to group {GROUP}: {error}"),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The service: wiring of threads, nothing else.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::Context as _;
+use isitup_shared::config::{ConsumerConfig, KafkaConfig};
+use isitup_shared::http::{self, Health};
+use isitup_shared::kafka;
+use isitup_shared::retry::Retry;
+use isitup_shared::shutdown::Shutdown;
+use uuid::Uuid;
+
+use crate::assignment::Assignment;
+use crate::cli::{RunArgs, Sink};
+use crate::config::Config;
+use crate::console::Console;
+use crate::ingest::Scope;
+use crate::lease::{self, LeaseKeeper};
+use crate::maintenance::Housekeeper;
+use crate::metrics::Metrics;
+use crate::mirror;
+use crate::pipeline::Pipeline;
+use crate::status::{Part, Status};
+use crate::store::Store;
+use crate::storer::Storer;
+use crate::waiting::Patience;
+
+/// Runs the chosen sinks until the shutdown.
+///
+/// # Errors
+/// When the health address cannot be listened on, or a sink cannot go on.
+pub(crate) fn run(config: &Config, args: &RunArgs, shutdown: &Shutdown) -> anyhow::Result<()> {
+    let sinks = args.sinks();
+    let with_postgres = sinks.contains(&Sink::Postgres);
+    let parts: &[Part] = if with_postgres { &[Part::Kafka, Part::Database, Part::Leases] } else { &[Part::Kafka] };
+    let status = Arc::new(Status::starting(parts));
+    let (metrics, registry) = Metrics::register();
+    let listen = config.consumer.listen;
+    http::serve(listen, Arc::clone(&status) as Arc<dyn Health>, registry)
+        .with_context(|| format!("cannot listen on {listen}: free it, or set consumer.listen"))?;
+
+    thread::scope(|scope| {
+        let console = sinks.contains(&Sink::Console).then(|| {
+            let console = Console {
+                receiver: kafka::receiver(&config.kafka),
+                topic: &config.kafka.topic,
+                from: args.from.unwrap_or_default(),
+                status: &status,
+                positions: BTreeMap::new(),
+            };
+            scope.spawn(|| {
+                // A console that ends, ends the process: nobody would notice otherwise.
+                let _end = EndOfThread(shutdown);
+                console.run(shutdown)
+            })
+        });
+        let stored = match &config.postgres {
+            Some(postgres) if with_postgres => {
+                let store = Store::new(postgres, config.consumer.lease)?;
+                run_postgres(config, &store, args, (&status, &metrics), shutdown);
+                Ok(())
+            }
+            _ => Ok(()),
+        };
+        match console.map(thread::ScopedJoinHandle::join) {
+            Some(Ok(printed)) => stored.and(printed.context("cannot write to standard output")),
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => stored,
+        }
+    })
+}
+
+fn run_postgres(
+    config: &Config,
+    store: &Store,
+    args: &RunArgs,
+    (status, metrics): (&Status, &Metrics),
+    shutdown: &Shutdown,
+) {
+    let Config { kafka, consumer, .. } = config;
+    if !args.no_migrate && !migrate_when_possible(store, status, shutdown) {
+        return;
+    }
+    let (owner, assignment) = (Uuid::new_v4(), Assignment::default());
+    let keeper = LeaseKeeper {
+        store,
+        topic: &kafka.topic,
+        owner,
+        lease: consumer.lease,
+        assignment: &assignment,
+        status,
+        metrics,
+    };
+    let housekeeper = Housekeeper { store, owner, retention_days: retention_days(consumer) };
+    let storer = Storer::new(store, scope_of(kafka, consumer, owner), &assignment, (metrics, status), shutdown);
+    let pipeline = Pipeline {
+        topic: &kafka.topic,
+        receiver: kafka::receiver(kafka),
+        storer,
+        assignment: &assignment,
+        status,
+        metrics,
+        accept_new_topic: args.accept_new_topic,
+        discovered: None,
+        doubts: BTreeMap::new(),
+    };
+    log::info!("consumer {owner} stores topic {} in schema {}", kafka.topic, store.schema().as_str());
+    thread::scope(|scope| {
+        let leases = scope.spawn(|| guarded(shutdown, || keeper.run(shutdown)));
+        scope.spawn(|| guarded(shutdown, || housekeeper.run(shutdown)));
+        scope.spawn(|| {
+            let mut receiver = kafka::receiver(kafka);
+            guarded(shutdown, || mirror::run(&mut *receiver, &kafka.topic, &assignment, shutdown));
+        });
+        guarded(shutdown, || pipeline.run(shutdown));
+        match leases.join() {
+            Ok(()) => keeper.leave(),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    });
+}
+
+fn guarded(shutdown: &Shutdown, work: impl FnOnce()) {
+    let _end = EndOfThread(shutdown);
+    work();
+}
+
+/// Starts the shutdown when a thread ends, also by a panic: the process must not go on with a part of itself.
+struct EndOfThread<'a>(&'a Shutdown);
+
+impl Drop for EndOfThread<'_> {
+    fn drop(&mut self) {
+        self.0.trigger();
+    }
+}
+
+/// Brings the schema up to date as soon as PostgreSQL answers. Whether it did before the shutdown.
+fn migrate_when_possible(store: &Store, status: &Status, shutdown: &Shutdown) -> bool {
+    let (mut patience, mut retry) = (Patience::new("PostgreSQL"), Retry::for_service());
+    while !shutdown.is_triggered() {
+        match store.migrate() {
+            Ok(applied) => {
+                patience.succeeded();
+                for migration in applied {
+                    log::info!("migrated schema {}: {migration}", store.schema().as_str());
+                }
+                return true;
+            }
+            Err(error) => {
+                status.trouble(Part::Database, error.to_string());
+                patience.failed(&error);
+                retry.pause(shutdown);
+            }
+        }
+    }
+    false
+}
+
+fn scope_of(kafka: &KafkaConfig, consumer: &ConsumerConfig, owner: Uuid) -> Scope {
+    Scope {
+        topic: kafka.topic.clone(),
+        owner,
+        lease: lease::hold(consumer.lease),
+        retention_days: retention_days(consumer),
+    }
+}
+
+/// Whole days; a part of a day keeps the whole.
+fn retention_days(consumer: &ConsumerConfig) -> i32 {
+    const DAY: u64 = 24 * 3600;
+    // For ever, within what calendars can count.
+    const MOST: i32 = 1_000_000;
+    i32::try_from(consumer.retention.as_secs().div_ceil(DAY)).unwrap_or(i32::MAX).min(MOST)
+}

@@ -1,0 +1,139 @@
+//! The daily partitions of `result`.
+
+use std::fmt::Write as _;
+
+use jiff::ToSpan;
+use jiff::civil::Date;
+use postgres::Row;
+
+use super::{Session, StoreError, Tx};
+
+/// The days of a batch, as the database sees them.
+#[derive(Debug)]
+pub struct Days {
+    /// Today in UTC, by the database's clock.
+    pub today: Date,
+    /// Those that have a partition, which stays until the transaction ends.
+    pub existing: Vec<Date>,
+}
+
+/// Which of `days` have a partition. They are kept from retention until the transaction ends.
+///
+/// # Errors
+/// When the statement fails.
+pub fn find(tx: &mut Tx<'_>, days: &[Date]) -> Result<Days, StoreError> {
+    let rows = tx.query(
+        "SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date, found.day
+         FROM (VALUES (1)) AS one LEFT JOIN LATERAL (
+             SELECT day FROM result_day WHERE day = ANY ($1) FOR KEY SHARE) AS found ON true",
+        &[&days],
+    )?;
+    let today = rows.first().map_or(Ok(Date::MIN), |row| row.try_get(0))?;
+    let existing = rows.iter().filter_map(|row| row.try_get::<_, Option<Date>>(1).transpose());
+    Ok(Days { today, existing: existing.collect::<Result<_, _>>()? })
+}
+
+/// Makes the partition of `day`, unless it is there: created by itself, then attached, so that nothing waits.
+///
+/// # Errors
+/// When a statement fails.
+pub fn ensure(tx: &mut Tx<'_>, day: Date) -> Result<(), StoreError> {
+    // The row is also the lock: of two that make one day at a time, the second waits here and then has nothing to do.
+    let is_new = tx.execute("INSERT INTO result_day (day) VALUES ($1) ON CONFLICT DO NOTHING", &[&day])? == 1;
+    if !is_new {
+        return Ok(());
+    }
+    let (schema, name, until) = (tx.schema().to_string(), partition_name(day), day.saturating_add(1.day()));
+    // A name of digits and a quoted schema: nothing here comes from outside.
+    let mut commands = String::new();
+    let written = write!(
+        commands,
+        "CREATE TABLE IF NOT EXISTS {schema}.{name} (LIKE {schema}.result INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
+         ALTER TABLE {schema}.result ATTACH PARTITION {schema}.{name}
+             FOR VALUES FROM ('{day} 00:00:00+00') TO ('{until} 00:00:00+00')"
+    );
+    debug_assert!(written.is_ok());
+    tx.batch(&commands)
+}
+
+/// Today in UTC, by the database's clock.
+///
+/// # Errors
+/// When the statement fails.
+pub fn today(tx: &mut Tx<'_>) -> Result<Date, StoreError> {
+    Ok(tx.query_one("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date", &[])?.try_get(0)?)
+}
+
+/// A partition that lies before what retention keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldPartition {
+    /// Its day.
+    pub day: Date,
+    /// How far its removal has come.
+    pub state: Attachment,
+}
+
+/// How a partition hangs on its parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// As usual.
+    Attached,
+    /// A detach was begun and cut off.
+    Detaching,
+    /// Not any more.
+    Detached,
+}
+
+/// The partitions of days before `first_kept`, oldest first, however far their removal has come.
+///
+/// # Errors
+/// When the statement fails.
+pub fn before(tx: &mut Tx<'_>, first_kept: Date) -> Result<Vec<OldPartition>, StoreError> {
+    let rows = tx.query(
+        r"SELECT to_date(substr(c.relname, 8), 'YYYYMMDD') AS day, i.inhrelid IS NOT NULL, coalesce(i.inhdetachpending, false)
+          FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+          WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname ~ '^result_\d{8}$'
+            AND to_date(substr(c.relname, 8), 'YYYYMMDD') < $1
+          ORDER BY day",
+        &[&first_kept],
+    )?;
+    let read = |row: &Row| -> Result<OldPartition, StoreError> {
+        let state = match (row.try_get(1)?, row.try_get(2)?) {
+            (false, _) => Attachment::Detached,
+            (true, true) => Attachment::Detaching,
+            (true, false) => Attachment::Attached,
+        };
+        Ok(OldPartition { day: row.try_get(0)?, state })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Takes a day from the ingest: waits for transactions that still write to it, and lets no new one begin.
+///
+/// # Errors
+/// When the statement fails.
+pub fn close_for_good(tx: &mut Tx<'_>, day: Date) -> Result<(), StoreError> {
+    tx.execute("DELETE FROM result_day WHERE day = $1", &[&day])?;
+    Ok(())
+}
+
+/// Detaches and drops the partition of `old`, without holding up readers or writers of other days.
+///
+/// # Errors
+/// When a command fails; called again, it goes on where it stopped.
+pub fn remove(session: &mut Session, schema: &str, old: &OldPartition) -> Result<(), StoreError> {
+    let name = partition_name(old.day);
+    let detach = match old.state {
+        Attachment::Attached => Some("CONCURRENTLY"),
+        Attachment::Detaching => Some("FINALIZE"),
+        Attachment::Detached => None,
+    };
+    if let Some(how) = detach {
+        session.execute_alone(&format!("ALTER TABLE {schema}.result DETACH PARTITION {schema}.{name} {how}"))?;
+    }
+    session.execute_alone(&format!("DROP TABLE {schema}.{name}"))
+}
+
+fn partition_name(day: Date) -> String {
+    format!("result_{}", day.strftime("%Y%m%d"))
+}

@@ -1,0 +1,123 @@
+//! What can go wrong with PostgreSQL, and what a caller should do about it.
+
+use std::error::Error;
+
+use postgres::error::{DbError, SqlState};
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A row holds something that cannot be stored: find it and set it aside.
+    Data,
+    /// Two transactions were in each other's way: try again at once.
+    Conflict,
+    /// The database is away or refuses: try again after a pause, on a new connection.
+    Away,
+}
+
+/// An error of the database or on the way to it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No connection could be made.
+    #[error("{0}")]
+    Unreachable(String),
+    /// A statement failed, or the connection under it.
+    #[error("{}", describe(.0))]
+    Sql(#[from] postgres::Error),
+    /// The migrations failed.
+    #[error("the schema could not be brought up to date: {0}")]
+    Migration(String),
+}
+
+impl StoreError {
+    /// What to do about it.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Sql(error) => error.code().map_or(Fault::Away, fault_of),
+            Self::Unreachable(_) | Self::Migration(_) => Fault::Away,
+        }
+    }
+
+    /// Whether the database itself could not be reached, as opposed to having refused.
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Unreachable(_) => true,
+            Self::Sql(error) => error.as_db_error().is_none_or(|db| is_starting_or_ending(db.code())),
+            Self::Migration(_) => false,
+        }
+    }
+}
+
+/// Classes of SQLSTATE: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn fault_of(state: &SqlState) -> Fault {
+    const INDEX_ROW_TOO_LONG: &SqlState = &SqlState::PROGRAM_LIMIT_EXCEEDED;
+    if state.code().starts_with("22")
+        || [&SqlState::NOT_NULL_VIOLATION, &SqlState::CHECK_VIOLATION, INDEX_ROW_TOO_LONG].contains(&state)
+    {
+        Fault::Data
+    } else if [&SqlState::T_R_DEADLOCK_DETECTED, &SqlState::T_R_SERIALIZATION_FAILURE].contains(&state) {
+        Fault::Conflict
+    } else {
+        Fault::Away
+    }
+}
+
+fn is_starting_or_ending(state: &SqlState) -> bool {
+    let states = [
+        &SqlState::CANNOT_CONNECT_NOW,
+        &SqlState::ADMIN_SHUTDOWN,
+        &SqlState::CRASH_SHUTDOWN,
+        &SqlState::TOO_MANY_CONNECTIONS,
+    ];
+    states.contains(&state)
+}
+
+/// The driver's own text hides the server's words in the error's sources.
+fn describe(error: &postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(db) => describe_refusal(db),
+        None => {
+            let mut text = format!("PostgreSQL: {error}");
+            let mut source = error.source();
+            while let Some(inner) = source {
+                let inner_text = inner.to_string();
+                if !text.contains(&inner_text) {
+                    text = format!("{text}: {inner_text}");
+                }
+                source = inner.source();
+            }
+            text
+        }
+    }
+}
+
+fn describe_refusal(error: &DbError) -> String {
+    let detail = error.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    let remedy = match error.code() {
+        &SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+            "; check user and password in postgres.url and postgres.password_file"
+        }
+        &SqlState::INVALID_CATALOG_NAME => "; create the database, or correct postgres.url",
+        &SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME => "; run: isitup-consumer migrate",
+        &SqlState::INSUFFICIENT_PRIVILEGE => "; run as the owner of the schema, or grant the right",
+        _ => "",
+    };
+    format!("PostgreSQL refused: {}{detail} [{}]{remedy}", error.message(), error.code().code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_data_is_told_from_collisions_and_from_an_absent_server() {
+        let fault = |code| fault_of(&SqlState::from_code(code));
+        for code in ["22021", "22003", "22008", "23502", "23514", "54000"] {
+            assert_eq!(fault(code), Fault::Data, "{code}");
+        }
+        assert_eq!([fault("40P01"), fault("40001")], [Fault::Conflict; 2]);
+        for code in ["57P01", "53100", "42P01", "23505", "25006"] {
+            assert_eq!(fault(code), Fault::Away, "{code}");
+        }
+    }
+}

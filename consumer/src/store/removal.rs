@@ -1,0 +1,44 @@
+//! Dropping the schema with everything in it.
+
+use postgres::Row;
+
+use super::{StoreError, Tx};
+
+/// A table and how many rows it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableSize {
+    /// The table, or the partitioned table as a whole.
+    pub table: String,
+    /// Its rows, counted.
+    pub rows: i64,
+}
+
+/// What there is to drop; `None` when the schema does not exist.
+///
+/// # Errors
+/// When a statement fails.
+pub fn contents(tx: &mut Tx<'_>) -> Result<Option<Vec<TableSize>>, StoreError> {
+    let schema = tx.schema().as_str().to_owned();
+    if tx.query("SELECT FROM pg_namespace WHERE nspname = $1", &[&schema])?.is_empty() {
+        return Ok(None);
+    }
+    let tables = tx.query(
+        "SELECT c.relname, format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = $1 AND c.relkind IN ('r', 'p') AND NOT c.relispartition ORDER BY c.relname",
+        &[&schema],
+    )?;
+    let count = |row: &Row| -> Result<TableSize, StoreError> {
+        let (table, quoted): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        Ok(TableSize { table, rows: tx.count_rows(&quoted)? })
+    };
+    Ok(Some(tables.iter().map(count).collect::<Result<_, _>>()?))
+}
+
+/// Drops the schema and all that is in it.
+///
+/// # Errors
+/// When the statement fails.
+pub fn drop_schema(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    let command = format!("DROP SCHEMA {} CASCADE", tx.schema());
+    tx.batch(&command)
+}

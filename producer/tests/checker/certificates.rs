@@ -1,0 +1,184 @@
+//! TLS: what is trusted, what is not and why, and what is told of the certificate.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use isitup_producer::checker::OwnCa;
+use isitup_producer::site::{Expect, SiteSettings};
+use isitup_shared::event::Check;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::server::{answering, answering_tls, check_by, failure, patient, serving, trusting, wait_for_end};
+
+const WELL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+/// A certificate authority of the test's own.
+struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    certificate: CertificateDer<'static>,
+}
+
+impl Authority {
+    fn named(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap().der().clone();
+        Self { issuer: Issuer::new(params, key), certificate }
+    }
+
+    /// A server on `site.test` with a certificate that `change` has changed.
+    fn server(&self, change: impl FnOnce(&mut CertificateParams)) -> SocketAddr {
+        let mut params = CertificateParams::new(vec!["site.test".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(2099, 12, 31);
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        answering_tls(config(certificate.der().clone(), &key, &[]), WELL)
+    }
+
+    fn check(&self, host: &str, address: SocketAddr, settings: SiteSettings) -> Check {
+        check_by(&trusting(vec![self.certificate.clone()]), &format!("https://{host}:{}", address.port()), settings)
+    }
+}
+
+fn config(certificate: CertificateDer<'static>, key: &KeyPair, alpn: &[&str]) -> Arc<ServerConfig> {
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+#[test]
+fn a_trusted_certificate_is_up_and_its_end_is_told() {
+    let authority = Authority::named("system");
+    let check = authority.check("site.test", authority.server(|_| {}), patient());
+    assert_eq!(failure(&check), "up");
+    assert_eq!(check.certificate_expires_at.unwrap().to_string(), "2099-12-31T00:00:00.000000Z");
+    let timings = check.timings_us;
+    let phases = [timings.dns, timings.connect, timings.tls, timings.first_byte, timings.body];
+    assert!(phases.iter().all(Option::is_some), "{timings:?}");
+    assert!(timings.tls.unwrap() > 0 && phases.iter().flatten().sum::<u64>() <= timings.total, "{timings:?}");
+}
+
+#[test]
+fn a_certificate_that_is_refused_says_why_and_its_end_is_told_nonetheless() {
+    let authority = Authority::named("system");
+    let expired = authority.server(|params| {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 11, 1);
+    });
+    let early = authority.server(|params| params.not_before = date_time_ymd(2098, 1, 1));
+    let well = authority.server(|_| {});
+    let unknown = Authority::named("stranger").server(|_| {});
+    let own = rcgen::generate_simple_self_signed(["site.test".to_owned()]).unwrap();
+    let self_signed = answering_tls(config(own.cert.der().clone(), &own.signing_key, &[]), WELL);
+    for (host, address, expected, end) in [
+        ("site.test", expired, "tls: certificate expired on 2021-11-01", "2021-11-01"),
+        ("site.test", early, "tls: certificate not valid before 2098-01-01", "2099-12-31"),
+        ("other.test", well, "tls: certificate made for site.test, not for other.test", "2099-12-31"),
+        ("127.0.0.1", well, "tls: certificate made for site.test, not for 127.0.0.1", "2099-12-31"),
+        ("site.test", unknown, "tls: certificate of an unknown issuer", "2099-12-31"),
+        ("site.test", self_signed, "tls: certificate is self-signed", "4096-01-01"),
+    ] {
+        let check = authority.check(host, address, patient());
+        assert_eq!(failure(&check), expected);
+        assert!(check.certificate_expires_at.unwrap().to_string().starts_with(end), "{check:?}");
+        assert!(check.timings_us.tls.is_some() && check.timings_us.first_byte.is_none(), "{:?}", check.timings_us);
+        assert_eq!(check.remote_addr, Some(address.to_string()));
+    }
+}
+
+#[test]
+fn what_is_no_tls_at_all_is_tls_as_well() {
+    let authority = Authority::named("system");
+    let plain = serving(|mut stream| {
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")?;
+        wait_for_end(&mut stream)
+    });
+    let closing = serving(|mut stream| stream.read(&mut [0; 4096]).map(drop));
+    let told = |address| failure(&authority.check("site.test", address, patient()));
+    assert_eq!(told(plain), "tls: the server does not speak TLS on this port, but perhaps plain HTTP");
+    assert!(told(closing).starts_with("tls: connection "), "{}", told(closing));
+    let http_on_tls = failure(&crate::server::check(&format!("http://{}", authority.server(|_| {})), patient()));
+    assert!(http_on_tls.starts_with("protocol: "), "{http_on_tls}");
+}
+
+#[test]
+fn a_certificate_that_ends_too_soon_is_expiring() {
+    let authority = Authority::named("system");
+    let expect = Expect { certificate_valid_for: Some(Duration::from_secs(50_000 * 86_400)), ..Expect::default() };
+    let check = authority.check("site.test", authority.server(|_| {}), SiteSettings { expect, ..patient() });
+    let told = failure(&check);
+    assert!(told.starts_with("certificate_expiring: certificate expires on 2099-12-31, in "), "{told}");
+    assert!(told.ends_with(" days, expected at least 50000 days"), "{told}");
+}
+
+#[test]
+fn a_site_may_bring_a_ca_of_its_own() {
+    let (system, own) = (Authority::named("system"), Authority::named("own"));
+    let ca = Arc::new(OwnCa::new(vec![own.certificate.clone()]).unwrap());
+    let with_ca = || SiteSettings { ca: Some(Arc::clone(&ca)), ..patient() };
+    let (of_own, of_system) = (own.server(|_| {}), system.server(|_| {}));
+    assert_eq!(failure(&system.check("site.test", of_own, patient())), "tls: certificate of an unknown issuer");
+    assert_eq!(failure(&system.check("site.test", of_own, with_ca())), "up");
+    assert_eq!(
+        failure(&system.check("site.test", of_system, with_ca())),
+        "up",
+        "beside the system's, not in its place"
+    );
+}
+
+#[test]
+fn a_plain_server_is_asked_by_the_same_checker() {
+    let authority = Authority::named("system");
+    let trust = trusting(vec![authority.certificate.clone()]);
+    assert_eq!(failure(&check_by(&trust, &format!("http://{}", answering(WELL)), patient())), "up");
+}
+
+/// As much of an HTTP/2 server as one request without a body needs.
+fn answer_http2(mut stream: impl Read + Write) -> io::Result<()> {
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    stream.read_exact(&mut [0; 24])?;
+    stream.write_all(&[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0])?;
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head)?;
+        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
+        stream.read_exact(&mut vec![0; length])?;
+        match (head[3], head[4]) {
+            (SETTINGS, 0) => stream.write_all(&[0, 0, 0, SETTINGS, 1, 0, 0, 0, 0])?,
+            // `:status: 200` is entry 8 of HPACK's static table; the stream and its headers end here.
+            (HEADERS, _) => stream.write_all(&[0, 0, 1, HEADERS, 5, 0, 0, 0, 1, 0x88])?,
+            _ => {}
+        }
+        stream.flush()?;
+    }
+}
+
+#[test]
+fn a_server_that_offers_http2_is_asked_by_it() {
+    let authority = Authority::named("system");
+    let mut params = CertificateParams::new(vec!["site.test".to_owned()]).unwrap();
+    params.not_after = date_time_ymd(2099, 12, 31);
+    let key = KeyPair::generate().unwrap();
+    let config = config(params.signed_by(&key, &authority.issuer).unwrap().der().clone(), &key, &["h2"]);
+    let address = serving(move |stream| {
+        let tls = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+        answer_http2(StreamOwned::new(tls, stream))
+    });
+    let check = authority.check("site.test", address, patient());
+    assert_eq!((failure(&check).as_str(), check.http_version.as_deref()), ("up", Some("HTTP/2.0")));
+}

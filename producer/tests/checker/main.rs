@@ -1,0 +1,10 @@
+//! The checker against real servers on loopback that misbehave, each in its own way.
+
+#![allow(clippy::unwrap_used, reason = "a helper that cannot do its work fails the test that called it")]
+
+mod answers;
+mod certificates;
+mod failures;
+mod redirects;
+mod server;
+mod stalls;
