@@ -33,7 +33,8 @@ impl Clock {
         let expected = self.wall.after(monotonic.saturating_duration_since(self.monotonic));
         *self = Self { monotonic, wall };
         let step_us = wall.as_micros() - expected.as_micros();
-        (Duration::from_micros(step_us.unsigned_abs()) >= ClockStep::SMALLEST).then_some(ClockStep { at: wall, step_us })
+        (Duration::from_micros(step_us.unsigned_abs()) >= ClockStep::SMALLEST)
+            .then_some(ClockStep { at: wall, step_us })
     }
 }
 

@@ -136,7 +136,8 @@ impl Dispatcher {
 
     /// Notes that the slots of `site` from `first` to `last` stay unchecked. `first` must be open in the ledger.
     fn miss(&mut self, reason: GapReason, site: usize, first: UtcTime, last: UtcTime) {
-        let missed = self.missed.entry(reason).or_insert_with(|| Missed { from: first, to: last, sites: BTreeMap::new() });
+        let missed =
+            self.missed.entry(reason).or_insert_with(|| Missed { from: first, to: last, sites: BTreeMap::new() });
         missed.from = missed.from.min(first);
         missed.to = missed.to.max(last);
         match missed.sites.entry(site) {

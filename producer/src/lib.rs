@@ -57,7 +57,8 @@ pub fn run(settings: Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
         metrics.count_gap(gap.reason);
     }
     let ledger = Arc::new(Ledger::default());
-    let (intake, feed, spool) = spool.start(Arc::clone(&ledger), shutdown.clone()).context("starting the spool's thread")?;
+    let (intake, feed, spool) =
+        spool.start(Arc::clone(&ledger), shutdown.clone()).context("starting the spool's thread")?;
     let gauge = spool.gauge();
     let health = Arc::new(ProducerHealth { spool: gauge.clone(), metrics: metrics.clone() });
     let listen = settings.producer.listen;
@@ -65,13 +66,17 @@ pub fn run(settings: Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
         .with_context(|| format!("producer.listen: {listen} cannot be listened on; free it or set another address"))?;
 
     let identification = Identification { config_hash: settings.config_hash, site_count: settings.sites.len() as u64 };
-    log::info!("producer {producer_id} checks {} sites with up to {} threads", settings.sites.len(), settings.producer.workers);
+    log::info!(
+        "producer {producer_id} checks {} sites with up to {} threads",
+        settings.sites.len(),
+        settings.producer.workers
+    );
     let sites = settings.sites.into_iter().map(|site| Arc::new(SiteState::new(site))).collect();
     let workers = Workers::new(settings.producer.workers, trust, intake.clone(), metrics.clone());
-    let dispatcher =
-        Dispatcher::begin(identification, sites, settled, workers, ledger, intake, gauge, metrics.clone());
+    let dispatcher = Dispatcher::begin(identification, sites, settled, workers, ledger, intake, gauge, metrics.clone());
 
-    let publishing = Publishing::start(Publisher::new(feed, kafka::sender(&settings.kafka), settings.kafka.topic, metrics))?;
+    let publishing =
+        Publishing::start(Publisher::new(feed, kafka::sender(&settings.kafka), settings.kafka.topic, metrics))?;
     dispatcher.run(shutdown);
     spool.flush(MOST_TO_FLUSH);
     publishing.finish();

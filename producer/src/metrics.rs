@@ -59,7 +59,11 @@ impl Metrics {
             gaps: Family::default(),
         };
         registry.register("isitup_checks", "Checks that ended, by outcome", checks);
-        registry.register("isitup_check_lateness_seconds", "From a slot to the start of its check", metrics.lateness.clone());
+        registry.register(
+            "isitup_check_lateness_seconds",
+            "From a slot to the start of its check",
+            metrics.lateness.clone(),
+        );
         registry.register("isitup_workers_busy", "Threads in a check", metrics.workers_busy.clone());
         registry.register("isitup_check_panics", "Checks that panicked: defects", metrics.panics.clone());
         registry.register("isitup_spool_events", "Events Kafka has not acknowledged", metrics.spool_events.clone());
@@ -95,4 +99,3 @@ impl Default for Metrics {
         Self::new(&mut Registry::default())
     }
 }
-

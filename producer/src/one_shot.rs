@@ -69,7 +69,10 @@ pub(crate) fn describe(settings: &Settings) -> u8 {
     ));
     let width = sites.iter().map(|site| site.name.chars().count()).max().unwrap_or(0);
     for site in sites {
-        say(&format!("  {:width$}  every {:?}, timeout {:?}  {}", site.name, site.interval, site.timeout, site.shown_url));
+        say(&format!(
+            "  {:width$}  every {:?}, timeout {:?}  {}",
+            site.name, site.interval, site.timeout, site.shown_url
+        ));
     }
     0
 }

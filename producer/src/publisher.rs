@@ -86,7 +86,8 @@ impl Publisher {
     }
 
     fn send(&mut self) -> Result<usize, KafkaError> {
-        let records: Vec<Record<'_>> = self.pending.iter().flat_map(|(partition, events)| records(*partition, events)).collect();
+        let records: Vec<Record<'_>> =
+            self.pending.iter().flat_map(|(partition, events)| records(*partition, events)).collect();
         if records.is_empty() {
             return Ok(0);
         }

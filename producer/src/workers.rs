@@ -252,5 +252,8 @@ impl Worker<'_> {
 
 /// Whether the site's next check belongs in the slow lane.
 fn is_slow(check: &Check) -> bool {
-    check.outcome.failure().is_some_and(|failure| matches!(failure.kind, FailureKind::Timeout | FailureKind::ConnectTimeout))
+    check
+        .outcome
+        .failure()
+        .is_some_and(|failure| matches!(failure.kind, FailureKind::Timeout | FailureKind::ConnectTimeout))
 }

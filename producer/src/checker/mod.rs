@@ -49,6 +49,9 @@ impl Checker {
     }
 
     /// Checks `site` for the slot `scheduled_at`.
+    ///
+    /// Whatever the site does, it ends as a [`Check`]. A panic can only be a defect of ours; it is left to the worker,
+    /// which knows better than to call the site down for it, and which then makes a new checker.
     pub fn check(&mut self, site: &Site, scheduled_at: UtcTime) -> Check {
         let (started_at, began) = (UtcTime::now(), Instant::now());
         let visit = match self.clients.get(site.ca.as_deref()) {

@@ -115,6 +115,12 @@ impl<'a> Visit<'a> {
     fn hop(&mut self, client: &HopClient, site: &Site, deadline: Instant) -> Option<Response> {
         let hop = Arc::new(Hop::default());
         let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            // Only redirects can have used it up.
+            let detail = format!("redirects did not end within {}", words::duration(site.timeout));
+            self.fail(FailureKind::Timeout, detail);
+            return None;
+        }
         // Headers and credentials go to the origin they were given for, and to no other.
         let headers = (self.url.origin() == site.url.origin()).then_some(&site.headers);
         let answer = client.get(&self.url, headers, left, &hop);

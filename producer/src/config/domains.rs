@@ -10,6 +10,9 @@ use super::settings::Reader;
 use crate::site::{Site, SiteSettings};
 use crate::target::{Target, redacted};
 
+/// In bytes: what an index of the database takes, with room to spare.
+const LONGEST_NAME: usize = 2000;
+
 /// Reads all sites below `root`.
 pub(super) fn read(root: &mut Section, reader: &mut Reader<'_>, defaults: &SiteSettings) -> Vec<Site> {
     let file_place = root.place_of("domains_file");
@@ -80,6 +83,11 @@ impl List<'_, '_> {
     }
 
     fn add(&mut self, place: &str, path: &str, site: Site) {
+        if site.name.len() > LONGEST_NAME {
+            let message = "the URL is too long to be the site's name: write it as `url`, with a `name` beside it";
+            self.reader.refuse(place, path, message.into());
+            return;
+        }
         // A site without a name of its own is called by its URL as typed, where `/` may be left out: still the same site.
         let key = if *site.name == site.shown_url { site.url.as_str().into() } else { Arc::clone(&site.name) };
         if let Some(first) = self.places.get(&key) {

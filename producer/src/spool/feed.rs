@@ -10,9 +10,10 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 use isitup_shared::time::UtcTime;
 
+use super::intake::Entry;
 use super::record::Stored;
 use super::segment;
-use super::writer::{Entry, HANDING_WINDOW};
+use super::writer::HANDING_WINDOW;
 use super::{Shared, State};
 
 /// Gives the publisher what is to be published, and takes its word on what was acknowledged. One for each spool.

@@ -9,7 +9,9 @@
 
 mod feed;
 mod identity;
+mod intake;
 mod ledger;
+mod limit;
 mod record;
 mod recovery;
 mod segment;
@@ -18,10 +20,10 @@ mod tests;
 mod writer;
 
 pub use feed::Feed;
+pub use intake::{Intake, SpoolGauge, SpoolHandle};
 pub use ledger::Ledger;
 pub use record::Stored;
 pub use recovery::Spool;
-pub use writer::{Intake, SpoolGauge, SpoolHandle};
 
 use std::collections::VecDeque;
 use std::io;

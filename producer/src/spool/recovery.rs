@@ -208,7 +208,18 @@ impl Survey {
             oldest: AtomicI64::new(oldest),
         };
         let sealer = Sealer::new(identity.producer_id, location);
-        Ok(Writer::new(config, lock, identity, sealer, tail, self.next_seq, self.mark, Arc::new(shared)))
+        Ok(Writer {
+            folder: config.path.clone(),
+            max_size: config.max_size,
+            identity,
+            sealer,
+            tail,
+            next_seq: self.next_seq,
+            mark: self.mark,
+            shared: Arc::new(shared),
+            records: Vec::new(),
+            _lock: lock,
+        })
     }
 
     /// Rewrites segments without what is damaged or declared gone, now that the gaps are on disk.

@@ -42,7 +42,12 @@ pub(super) struct Tail {
 
 impl Tail {
     /// Makes a new segment of `producer_id` for records from `first_seq` on, with room for `at_least` bytes of them.
-    pub(super) fn create(folder: &Path, producer_id: Uuid, first_seq: u64, at_least: usize) -> io::Result<(Self, Segment)> {
+    pub(super) fn create(
+        folder: &Path,
+        producer_id: Uuid,
+        first_seq: u64,
+        at_least: usize,
+    ) -> io::Result<(Self, Segment)> {
         let path = folder.join(format!("{first_seq:020}.{EXTENSION}"));
         let size = SIZE.max((HEAD_SIZE + at_least) as u64);
         let mut head = Vec::new();
@@ -52,7 +57,8 @@ impl Tail {
         file.write_all_at(&head, 0)?;
         file.sync_all()?;
         sync_folder(folder)?;
-        let segment = Segment { path, first_seq, last_seq: first_seq.saturating_sub(1), bytes: head.len() as u64, thinned: None };
+        let segment =
+            Segment { path, first_seq, last_seq: first_seq.saturating_sub(1), bytes: head.len() as u64, thinned: None };
         Ok((Self { file, end: head.len() as u64, size }, segment))
     }
 

@@ -1,30 +1,26 @@
-//! The thread that makes events durable: numbers them, writes them in batches, and keeps the spool within its size.
+//! The thread that makes events durable: numbers them, and writes them in batches.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
-use isitup_shared::config::SpoolConfig;
-use isitup_shared::event::{Draft, Gap, GapReason, Rank, Sealer};
+use crossbeam_channel::{Receiver, Sender};
+use isitup_shared::event::{Draft, Gap, Rank, Sealer};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
-use super::feed::Feed;
 use super::identity::Identity;
-use super::recovery::draft;
+use super::intake::Entry;
 use super::record::{self, Mark, Stored};
-use super::segment::{self, Segment, Tail};
-use super::{Ledger, Shared, Spool};
+use super::recovery::draft;
+use super::segment::{Segment, Tail};
+use super::{Ledger, Shared};
 
-/// Events on their way to the disk; when there are more, their senders wait.
-const MOST_WAITING: usize = 8192;
 /// A batch at the most.
 const MOST_IN_BATCH: usize = 8192;
 const MOST_BATCH_BYTES: usize = 2 << 20;
@@ -35,16 +31,6 @@ const PAUSE_FACTOR: u32 = 4;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-pub(super) enum Entry {
-    Event { draft: Draft, closes: Vec<UtcTime> },
-    /// The feed wants to hand more to Kafka than the last mark allows.
-    Extend,
-    /// Somebody wants to know when all before this is on disk.
-    Sync(Sender<()>),
-    /// Nothing comes after this.
-    End,
-}
-
 /// What is made durable together.
 struct Batch {
     drafts: Vec<Draft>,
@@ -53,130 +39,24 @@ struct Batch {
     is_open: bool,
 }
 
-/// Where events enter the spool. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Intake {
-    entries: Sender<Entry>,
-}
-
-impl Intake {
-    /// Gives `draft` to the spool, which closes the slots `closes` with it. Waits while the disk cannot keep up.
-    pub fn put(&self, draft: Draft, closes: Vec<UtcTime>) {
-        if self.entries.send(Entry::Event { draft, closes }).is_err() {
-            log::error!("an event came after the spool had ended; the restart will declare its slot");
-        }
-    }
-
-    /// As [`Intake::put`], but gives the event back where it would have to wait.
-    pub fn try_put(&self, draft: Draft, closes: Vec<UtcTime>) -> Result<(), (Draft, Vec<UtcTime>)> {
-        match self.entries.try_send(Entry::Event { draft, closes }) {
-            Err(TrySendError::Full(Entry::Event { draft, closes })) => Err((draft, closes)),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The running spool's figures, and its thread.
-#[derive(Debug)]
-pub struct SpoolHandle {
-    shared: Arc<Shared>,
-    entries: Sender<Entry>,
-    thread: JoinHandle<()>,
-}
-
-/// The figures of a spool, for metrics and health.
-#[derive(Clone, Debug)]
-pub struct SpoolGauge {
-    shared: Arc<Shared>,
-}
-
-impl SpoolGauge {
-    /// Events that Kafka has not acknowledged.
-    pub fn events(&self) -> i64 {
-        self.shared.depth.load(Ordering::Relaxed).max(0)
-    }
-
-    /// How long the oldest of them waits, in seconds.
-    pub fn oldest_age_seconds(&self) -> f64 {
-        self.shared.oldest_age_seconds()
-    }
-
-    /// Why nothing can be written at the moment.
-    pub fn blocked(&self) -> Option<String> {
-        self.shared.lock().blocked.clone()
-    }
-}
-
-impl SpoolHandle {
-    /// The figures.
-    pub fn gauge(&self) -> SpoolGauge {
-        SpoolGauge { shared: Arc::clone(&self.shared) }
-    }
-
-    /// Waits until all that came so far is on disk, up to `at_most`.
-    pub fn flush(&self, at_most: Duration) {
-        let (done, is_done) = bounded(1);
-        if self.entries.send_timeout(Entry::Sync(done), at_most).is_err() || is_done.recv_timeout(at_most).is_err() {
-            log::error!("the disk did not take the last events in time; the restart declares their slots");
-        }
-    }
-
-    /// Makes all that came so far durable, with a last mark, and ends the spool.
-    pub fn finish(self) {
-        // An error means that the thread has ended already, which the join tells.
-        let _ = self.entries.send(Entry::End);
-        if self.thread.join().is_err() {
-            log::error!("the spool's thread panicked; what it had not written is declared by the restart");
-        }
-    }
-}
-
-impl Spool {
-    /// Starts the spool's thread. After `shutdown` a disk that refuses to be written is no longer waited for.
-    ///
-    /// # Errors
-    /// When the thread cannot be started.
-    pub fn start(self, ledger: Arc<Ledger>, shutdown: Shutdown) -> io::Result<(Intake, Feed, SpoolHandle)> {
-        let (sender, entries) = bounded(MOST_WAITING);
-        let mut writer = self.writer;
-        let shared = Arc::clone(&writer.shared);
-        let feed = Feed::new(Arc::clone(&shared), sender.clone());
-        let thread = thread::Builder::new().name("spool".into()).spawn(move || writer.run(&entries, &ledger, &shutdown))?;
-        Ok((Intake { entries: sender.clone() }, feed, SpoolHandle { shared, entries: sender, thread }))
-    }
-}
-
+/// What writes; made by recovery.
 #[derive(Debug)]
 pub(super) struct Writer {
-    folder: PathBuf,
-    max_size: u64,
-    identity: Identity,
-    sealer: Sealer,
-    tail: Tail,
-    next_seq: u64,
-    mark: Mark,
-    shared: Arc<Shared>,
-    records: Vec<u8>,
+    pub(super) folder: PathBuf,
+    pub(super) max_size: u64,
+    pub(super) identity: Identity,
+    pub(super) sealer: Sealer,
+    pub(super) tail: Tail,
+    pub(super) next_seq: u64,
+    pub(super) mark: Mark,
+    pub(super) shared: Arc<Shared>,
+    /// The batch as it goes to disk; kept for its room.
+    pub(super) records: Vec<u8>,
     /// Held as long as the spool is open.
-    _lock: File,
+    pub(super) _lock: File,
 }
 
 impl Writer {
-    #[expect(clippy::too_many_arguments, reason = "made in one place, from what recovery found")]
-    pub(super) fn new(
-        config: &SpoolConfig,
-        lock: File,
-        identity: Identity,
-        sealer: Sealer,
-        tail: Tail,
-        next_seq: u64,
-        mark: Mark,
-        shared: Arc<Shared>,
-    ) -> Self {
-        let (folder, max_size) = (config.path.clone(), config.max_size);
-        Self { folder, max_size, identity, sealer, tail, next_seq, mark, shared, records: Vec::new(), _lock: lock }
-    }
-
     pub(super) fn producer_id(&self) -> Uuid {
         self.identity.producer_id
     }
@@ -195,7 +75,8 @@ impl Writer {
         }
     }
 
-    fn run(&mut self, entries: &Receiver<Entry>, ledger: &Ledger, shutdown: &Shutdown) {
+    /// Writes what comes until [`Entry::End`].
+    pub(super) fn run(&mut self, entries: &Receiver<Entry>, ledger: &Ledger, shutdown: &Shutdown) {
         let mut is_open = true;
         while is_open && let Ok(first) = entries.recv() {
             let batch = gather(first, entries, ledger);
@@ -240,28 +121,38 @@ impl Writer {
                 }
             }
             if retry.pause(shutdown) {
-                log::error!("{} events were not written before the end; the restart declares their slots", drafts.len());
+                log::error!(
+                    "{} events were not written before the end; the restart declares their slots",
+                    drafts.len()
+                );
                 return false;
             }
         }
     }
 
     /// Numbers `drafts` and makes them durable, with a mark behind them. After an error nothing has changed.
-    fn commit(&mut self, drafts: &[Draft], settled: Option<UtcTime>) -> io::Result<()> {
+    pub(super) fn commit(&mut self, drafts: &[Draft], settled: Option<UtcTime>) -> io::Result<()> {
+        let acked = self.shared.acked.load(Ordering::Acquire);
+        let last = self.next_seq + drafts.len() as u64 - 1;
+        let mark = Mark { settled, acked, handed: self.mark.handed.max(last.min(acked + HANDING_WINDOW)) };
+        self.write(drafts, mark)
+    }
+
+    /// As [`Writer::commit`], with `mark` as it is given.
+    pub(super) fn write(&mut self, drafts: &[Draft], mark: Mark) -> io::Result<()> {
         let accepted_at = UtcTime::now();
         let last = self.next_seq + drafts.len() as u64 - 1;
         self.identity.reserve(last)?;
         let batch: Vec<Stored> =
             drafts.iter().zip(self.next_seq..).map(|(draft, seq)| self.number(draft, seq, accepted_at)).collect();
-        let acked = self.shared.acked.load(Ordering::Acquire);
-        let mark = Mark { settled, acked, handed: self.mark.handed.max(last.min(acked + HANDING_WINDOW)) };
         self.records.clear();
         for event in &batch {
             record::write_event(&mut self.records, event);
         }
         record::write_mark(&mut self.records, &mark);
         if !self.tail.has_room(self.records.len()) {
-            let (tail, segment) = Tail::create(&self.folder, self.identity.producer_id, self.next_seq, self.records.len())?;
+            let (tail, segment) =
+                Tail::create(&self.folder, self.identity.producer_id, self.next_seq, self.records.len())?;
             self.tail = tail;
             self.add_segment(segment);
         }
@@ -299,47 +190,6 @@ impl Writer {
             }
         }
     }
-
-    /// While the spool is too large, drops the oldest results that say nothing but "up", then the oldest of any kind,
-    /// and declares which. What may have been handed to Kafka stays, and so do gaps and the like.
-    fn keep_within_size(&mut self) {
-        for most_dropped in [Rank::Routine, Rank::Outage] {
-            while let Some(segment) = self.segment_to_thin(most_dropped) {
-                if let Err(error) = self.thin(&segment, most_dropped) {
-                    log::error!("{} cannot be thinned out: {error}", segment.path.display());
-                    return;
-                }
-            }
-        }
-    }
-
-    /// The oldest segment that may still be thinned out, while the spool is too large.
-    fn segment_to_thin(&self, most_dropped: Rank) -> Option<Segment> {
-        let state = self.shared.lock();
-        let total: u64 = state.segments.iter().map(|segment| segment.bytes).sum();
-        let (_, closed) = state.segments.split_last()?;
-        let may_thin = |segment: &&Segment| segment.first_seq > self.mark.handed && segment.thinned < Some(most_dropped);
-        closed.iter().find(may_thin).filter(|_| total > self.max_size).cloned()
-    }
-
-    fn thin(&mut self, segment: &Segment, most_dropped: Rank) -> io::Result<()> {
-        let contents = segment::read(segment, u64::MAX)?;
-        let (dropped, kept): (Vec<Stored>, Vec<Stored>) =
-            contents.events.into_iter().partition(|event| event.rank <= most_dropped);
-        let mut bytes = segment.bytes;
-        if !dropped.is_empty() {
-            let gaps = joined(dropped.iter().map(|event| event.seq));
-            log::warn!("the spool is full: {} results are dropped and declared", dropped.len());
-            let drafts: Vec<Draft> = gaps.iter().map(draft).collect();
-            self.shared.lock().forget_queue();
-            // First the word that they are gone, then the deed: a crash between finds both and does the deed.
-            self.commit(&drafts, self.mark.settled)?;
-            bytes = segment::rewrite(segment, contents.producer_id.unwrap_or(self.producer_id()), &kept)?;
-            self.shared.depth.fetch_sub(i64::try_from(dropped.len()).unwrap_or(0), Ordering::Relaxed);
-        }
-        self.resized(&segment.path, bytes, Some(most_dropped));
-        Ok(())
-    }
 }
 
 /// Takes what has come meanwhile, and closes its slots.
@@ -365,16 +215,4 @@ fn gather(first: Entry, entries: &Receiver<Entry>, ledger: &Ledger) -> Batch {
         }
     }
     batch
-}
-
-/// Gaps over ascending numbers, neighbours joined.
-fn joined(seqs: impl Iterator<Item = u64>) -> Vec<Gap> {
-    let mut ranges: Vec<(u64, u64)> = Vec::new();
-    for seq in seqs {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == seq => *last = seq,
-            _ => ranges.push((seq, seq)),
-        }
-    }
-    ranges.into_iter().map(|(first, last)| Gap::of_seqs(GapReason::SpoolFull, first, last)).collect()
 }

@@ -11,7 +11,8 @@ use isitup_shared::event::Check;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::server::{answering, answering_tls, check_by, failure, patient, serving, trusting, wait_for_end};
 
@@ -145,6 +146,26 @@ fn a_plain_server_is_asked_by_the_same_checker() {
     let authority = Authority::named("system");
     let trust = trusting(vec![authority.certificate.clone()]);
     assert_eq!(failure(&check_by(&trust, &format!("http://{}", answering(WELL)), patient())), "up");
+}
+
+#[test]
+fn a_server_that_wants_a_client_certificate_says_so_after_the_handshake() {
+    let authority = Authority::named("system");
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["site.test".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority.issuer).unwrap().der().clone();
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate.clone()).unwrap();
+    let provider = Arc::new(ring::default_provider());
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(clients)
+        .with_single_cert(vec![certificate], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+        .unwrap();
+    let check = authority.check("site.test", answering_tls(Arc::new(config), WELL), patient());
+    assert_eq!(failure(&check), "tls: the server wants a client certificate");
 }
 
 /// As much of an HTTP/2 server as one request without a body needs.

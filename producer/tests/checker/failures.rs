@@ -92,6 +92,15 @@ fn names_fail_in_their_own_ways() {
 }
 
 #[test]
+fn a_url_that_cannot_be_requested_is_invalid() {
+    let long = format!("http://site.test/{}", "x".repeat(70_000));
+    let cut = &long[..120];
+    assert_eq!(failure(&check(&long, patient())), format!("invalid_url: {cut}… cannot be requested"));
+    let told = failure(&check("https://-x-.test", patient()));
+    assert_eq!(told, "invalid_url: -x-.test is no host that can be connected to");
+}
+
+#[test]
 fn when_several_things_are_wrong_the_first_of_status_body_and_time_is_told() {
     let expect = |body: &str, status_is_well: bool| {
         let status = if status_is_well { Expect::default().status } else { only_404() };

@@ -17,7 +17,7 @@ const WORDS_OF_HEADS: [(&str, &str); 12] = [
     ("invalid HTTP header", "the answer has a malformed header"),
     ("before message completed", "connection closed before an answer"),
     ("unexpected message", "the server spoke before it was asked"),
-    ("http2 error", "the server broke the HTTP/2 protocol"),
+    ("http2 error", "the HTTP/2 exchange failed"),
     ("operation was canceled", "connection closed before an answer"),
 ];
 

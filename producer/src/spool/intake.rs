@@ -1,0 +1,118 @@
+//! Where events enter the spool, and what others may know of it while it runs.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Sender, bounded};
+use isitup_shared::event::Draft;
+use isitup_shared::shutdown::Shutdown;
+use isitup_shared::time::UtcTime;
+
+use super::feed::Feed;
+use super::{Ledger, Shared, Spool};
+
+/// Events on their way to the disk; when there are more, their senders wait.
+const MOST_WAITING: usize = 8192;
+
+/// What is said to the spool's thread.
+pub(super) enum Entry {
+    Event {
+        draft: Draft,
+        closes: Vec<UtcTime>,
+    },
+    /// The feed wants to hand more to Kafka than the last mark allows.
+    Extend,
+    /// Somebody wants to know when all before this is on disk.
+    Sync(Sender<()>),
+    /// Nothing comes after this.
+    End,
+}
+
+/// Where events enter the spool. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    entries: Sender<Entry>,
+}
+
+impl Intake {
+    /// Gives `draft` to the spool, which closes the slots `closes` with it. Waits while the disk cannot keep up.
+    pub fn put(&self, draft: Draft, closes: Vec<UtcTime>) {
+        if self.entries.send(Entry::Event { draft, closes }).is_err() {
+            log::error!("an event came after the spool had ended; the restart will declare its slot");
+        }
+    }
+}
+
+/// The running spool's figures, and its thread.
+#[derive(Debug)]
+pub struct SpoolHandle {
+    shared: Arc<Shared>,
+    entries: Sender<Entry>,
+    thread: JoinHandle<()>,
+}
+
+/// The figures of a spool, for metrics and health.
+#[derive(Clone, Debug)]
+pub struct SpoolGauge {
+    shared: Arc<Shared>,
+}
+
+impl SpoolGauge {
+    /// Events that Kafka has not acknowledged.
+    pub fn events(&self) -> i64 {
+        self.shared.depth.load(Ordering::Relaxed).max(0)
+    }
+
+    /// How long the oldest of them waits, in seconds.
+    pub fn oldest_age_seconds(&self) -> f64 {
+        self.shared.oldest_age_seconds()
+    }
+
+    /// Why nothing can be written at the moment.
+    pub fn blocked(&self) -> Option<String> {
+        self.shared.lock().blocked.clone()
+    }
+}
+
+impl SpoolHandle {
+    /// The figures.
+    pub fn gauge(&self) -> SpoolGauge {
+        SpoolGauge { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Waits until all that came so far is on disk, up to `at_most`.
+    pub fn flush(&self, at_most: Duration) {
+        let (done, is_done) = bounded(1);
+        if self.entries.send_timeout(Entry::Sync(done), at_most).is_err() || is_done.recv_timeout(at_most).is_err() {
+            log::error!("the disk did not take the last events in time; the restart declares their slots");
+        }
+    }
+
+    /// Makes all that came so far durable, with a last mark, and ends the spool.
+    pub fn finish(self) {
+        // An error means that the thread has ended already, which the join tells.
+        let _ = self.entries.send(Entry::End);
+        if self.thread.join().is_err() {
+            log::error!("the spool's thread panicked; what it had not written is declared by the restart");
+        }
+    }
+}
+
+impl Spool {
+    /// Starts the spool's thread. After `shutdown` a disk that refuses to be written is no longer waited for.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(self, ledger: Arc<Ledger>, shutdown: Shutdown) -> io::Result<(Intake, Feed, SpoolHandle)> {
+        let (sender, entries) = bounded(MOST_WAITING);
+        let mut writer = self.writer;
+        let shared = Arc::clone(&writer.shared);
+        let feed = Feed::new(Arc::clone(&shared), sender.clone());
+        let thread =
+            thread::Builder::new().name("spool".into()).spawn(move || writer.run(&entries, &ledger, &shutdown))?;
+        Ok((Intake { entries: sender.clone() }, feed, SpoolHandle { shared, entries: sender, thread }))
+    }
+}

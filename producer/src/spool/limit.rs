@@ -1,0 +1,68 @@
+//! Keeping the spool within its size while Kafka is away.
+
+use std::io;
+use std::sync::atomic::Ordering;
+
+use isitup_shared::event::{Draft, Gap, GapReason, Rank};
+
+use super::record::Stored;
+use super::recovery::draft;
+use super::segment::{self, Segment};
+use super::writer::Writer;
+
+impl Writer {
+    /// While the spool is too large, drops the oldest results that say nothing but "up", then the oldest of any kind,
+    /// and declares which. What may have been handed to Kafka stays, and so do gaps and the like.
+    pub(super) fn keep_within_size(&mut self) {
+        for most_dropped in [Rank::Routine, Rank::Outage] {
+            while let Some(segment) = self.segment_to_thin(most_dropped) {
+                if let Err(error) = self.thin(&segment, most_dropped) {
+                    log::error!("{} cannot be thinned out: {error}", segment.path.display());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The oldest segment that may still be thinned out, while the spool is too large.
+    fn segment_to_thin(&self, most_dropped: Rank) -> Option<Segment> {
+        let state = self.shared.lock();
+        let total: u64 = state.segments.iter().map(|segment| segment.bytes).sum();
+        let (_, closed) = state.segments.split_last()?;
+        let may_thin =
+            |segment: &&Segment| segment.first_seq > self.mark.handed && segment.thinned < Some(most_dropped);
+        closed.iter().find(may_thin).filter(|_| total > self.max_size).cloned()
+    }
+
+    fn thin(&mut self, segment: &Segment, most_dropped: Rank) -> io::Result<()> {
+        let contents = segment::read(segment, u64::MAX)?;
+        let (dropped, kept): (Vec<Stored>, Vec<Stored>) =
+            contents.events.into_iter().partition(|event| event.rank <= most_dropped);
+        let mut bytes = segment.bytes;
+        if !dropped.is_empty() {
+            let gaps = joined(dropped.iter().map(|event| event.seq));
+            log::warn!("the spool is full: {} results are dropped and declared", dropped.len());
+            let drafts: Vec<Draft> = gaps.iter().map(draft).collect();
+            self.shared.lock().forget_queue();
+            // First the word that they are gone, then the deed: a crash between finds both and does the deed. The mark
+            // stays, so that nobody may hand them to Kafka in between.
+            self.write(&drafts, self.mark)?;
+            bytes = segment::rewrite(segment, contents.producer_id.unwrap_or(self.producer_id()), &kept)?;
+            self.shared.depth.fetch_sub(i64::try_from(dropped.len()).unwrap_or(0), Ordering::Relaxed);
+        }
+        self.resized(&segment.path, bytes, Some(most_dropped));
+        Ok(())
+    }
+}
+
+/// Gaps over ascending numbers, neighbours joined.
+fn joined(seqs: impl Iterator<Item = u64>) -> Vec<Gap> {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for seq in seqs {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == seq => *last = seq,
+            _ => ranges.push((seq, seq)),
+        }
+    }
+    ranges.into_iter().map(|(first, last)| Gap::of_seqs(GapReason::SpoolFull, first, last)).collect()
+}
