@@ -53,8 +53,10 @@ impl Checker {
     /// Whatever the site does, it ends as a [`Check`]. A panic can only be a defect of ours; it is left to the worker,
     /// which knows better than to call the site down for it, and which then makes a new checker.
     pub fn check(&mut self, site: &Site, scheduled_at: UtcTime) -> Check {
+        // Before the clock starts: a client that must be made first is no part of the site's time.
+        let client = self.clients.get(site.ca.as_deref());
         let (started_at, began) = (UtcTime::now(), Instant::now());
-        let visit = match self.clients.get(site.ca.as_deref()) {
+        let visit = match client {
             Ok(client) => {
                 let visit = visit::visit(client, site, began, &mut self.buffers);
                 if visit.is_client_suspect {

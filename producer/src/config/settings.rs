@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
         let max_body_size =
             section.get_where("max_body_size", |size: &ByteSize| size.0 <= LARGEST_BODY, "at most 1GiB is allowed");
         SiteSettings {
-            group: section.get_where("group", is_label, LABEL).or_else(|| base.group.clone()),
+            group: section.get_where("group", |text: &String| is_label(text), LABEL).or_else(|| base.group.clone()),
             interval: interval.unwrap_or(base.interval),
             timeout: timeout.unwrap_or(base.timeout),
             max_body_size: max_body_size.map_or(base.max_body_size, |size| size.0),
@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
     /// The URL and name of a site written as a mapping at `path`.
     pub(super) fn target(&mut self, section: &mut Section, path: &str) -> (Option<Target>, Option<String>) {
         let place = section.place_of("url");
-        let name = section.get_where("name", is_label, LABEL);
+        let name = section.get_where("name", |text: &String| is_label(text), LABEL);
         let text = section.require::<String>("url", "what to check, such as https://example.com");
         let target = text.and_then(|text| match Target::parse(&text) {
             Ok(target) => Some(target),
@@ -154,7 +154,7 @@ impl<'a> Reader<'a> {
 /// A name or a group: it stands in a Kafka key, in an index of the database and in one line of a table.
 const LABEL: &str = "1 to 500 visible characters are allowed";
 
-fn is_label(text: &String) -> bool {
+fn is_label(text: &str) -> bool {
     !text.trim().is_empty() && text.chars().count() <= 500 && !text.chars().any(char::is_control)
 }
 

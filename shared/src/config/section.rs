@@ -260,7 +260,9 @@ impl Section {
     fn secret_from_file(&self, key: &str, value: &Value) -> Option<Secret> {
         let path = self.key_path(key);
         let name = self.parse::<String>(&path, value)?;
-        match fs::read_to_string(&name) {
+        // As every path in the file, it starts from the file's folder; in the environment, from the working folder.
+        let folder = self.origin_of(value).file().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        match fs::read_to_string(folder.join(&name)) {
             // Editors and `echo` end a file with a line break that is not part of the secret.
             Ok(text) => Some(Secret::new(text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t)))),
             Err(error) => {

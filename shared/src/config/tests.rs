@@ -152,8 +152,11 @@ fn numeric_looking_secrets_survive_as_typed() {
         let (_, _, postgres, ..) = read(WELL, &[("ISITUP__POSTGRES__PASSWORD", typed)]).unwrap();
         assert_eq!(postgres.password.unwrap().expose(), typed);
     }
-    let yaml = "kafka: {brokers: ['k:1']}\npostgres: {url: postgres://u@h/d, password_file: DIR/secret}\n";
-    assert_eq!(read(yaml, &[]).unwrap().2.password.unwrap().expose(), "0123");
+    for file in ["DIR/secret", "secret"] {
+        let yaml = format!("kafka: {{brokers: ['k:1']}}\npostgres: {{url: postgres://u@h/d, password_file: {file}}}\n");
+        assert_eq!(read(&yaml, &[]).unwrap().2.password.unwrap().expose(), "0123");
+    }
+    let yaml = "kafka: {brokers: ['k:1']}\npostgres: {url: postgres://u@h/d, password_file: secret}\n";
     let overridden = read(yaml, &[("ISITUP__POSTGRES__PASSWORD", "env")]).unwrap();
     assert_eq!(overridden.2.password.unwrap().expose(), "env");
 }
