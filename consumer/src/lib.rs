@@ -1,8 +1,8 @@
 //! The consumer: reads events from Kafka and stores each exactly once in PostgreSQL.
 //!
-//! [`main`] is the whole program. The way of a message: [`pipeline`] reads it, [`ingest`] decodes it and writes it in
-//! one transaction with its offset, [`storer`] sees that transaction through. [`lease`] decides which partitions are
-//! read, [`maintenance`] keeps house, [`store`] holds all SQL.
+//! [`main`] is the whole program. The way of a message: `pipeline` reads it, [`ingest`] decodes it and writes it in
+//! one transaction with its offset, `storer` sees that transaction through. `lease` decides which partitions are
+//! read, `maintenance` keeps house, [`store`] holds all SQL.
 
 mod assignment;
 mod cli;

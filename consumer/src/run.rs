@@ -84,35 +84,27 @@ fn run_postgres(
         return;
     }
     let (owner, assignment) = (Uuid::new_v4(), Assignment::default());
-    let keeper = LeaseKeeper {
-        store,
-        topic: &kafka.topic,
-        owner,
-        lease: consumer.lease,
-        assignment: &assignment,
-        status,
-        metrics,
-    };
+    log::info!("consumer {owner} stores topic {} in schema {}", kafka.topic, store.schema().as_str());
+    let (topic, lease, assignment) = (kafka.topic.as_str(), consumer.lease, &assignment);
+    let keeper = LeaseKeeper { store, topic, owner, lease, assignment, status, metrics };
     let housekeeper = Housekeeper { store, owner, retention_days: retention_days(consumer) };
-    let storer = Storer::new(store, scope_of(kafka, consumer, owner), &assignment, (metrics, status), shutdown);
     let pipeline = Pipeline {
-        topic: &kafka.topic,
+        topic,
         receiver: kafka::receiver(kafka),
-        storer,
-        assignment: &assignment,
+        storer: Storer::new(store, scope_of(kafka, consumer, owner), assignment, (metrics, status), shutdown),
+        assignment,
         status,
         metrics,
         accept_new_topic: args.accept_new_topic,
         discovered: None,
         doubts: BTreeMap::new(),
     };
-    log::info!("consumer {owner} stores topic {} in schema {}", kafka.topic, store.schema().as_str());
     thread::scope(|scope| {
         let leases = scope.spawn(|| guarded(shutdown, || keeper.run(shutdown)));
         scope.spawn(|| guarded(shutdown, || housekeeper.run(shutdown)));
         scope.spawn(|| {
             let mut receiver = kafka::receiver(kafka);
-            guarded(shutdown, || mirror::run(&mut *receiver, &kafka.topic, &assignment, shutdown));
+            guarded(shutdown, || mirror::run(&mut *receiver, topic, assignment, shutdown));
         });
         guarded(shutdown, || pipeline.run(shutdown));
         match leases.join() {

@@ -9,7 +9,7 @@ use crate::config::{LogConfig, LogFormat};
 use crate::time::UtcTime;
 
 /// Libraries whose own chatter below a warning says nothing about isitup.
-const QUIET: [&str; 7] = ["kafka", "reqwest", "hyper", "hyper_util", "h2", "rustls", "tokio_postgres"];
+const QUIET: [&str; 8] = ["kafka", "reqwest", "hyper", "hyper_util", "h2", "rustls", "tokio_postgres", "refinery_core"];
 
 /// Starts logging. Later calls change nothing, so tests may call it often.
 pub fn init(config: LogConfig) {

@@ -11,6 +11,9 @@ use signal_hook::iterator::Signals;
 /// Exit code after a second signal: 128 + SIGINT, as a shell would report it.
 const ENDED_AT_ONCE: i32 = 130;
 
+/// Signals that come so soon after the first one belong to it: `timeout` and shells signal a process and its group.
+const SAME_SIGNAL: Duration = Duration::from_millis(500);
+
 /// Tells all threads to finish, and wakes those that sleep. Clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
@@ -38,13 +41,21 @@ impl Shutdown {
         let mut signals = Signals::new([SIGTERM, SIGINT])?;
         let on_signal = shutdown.clone();
         thread::Builder::new().name("signals".into()).spawn(move || {
+            let mut first: Option<Instant> = None;
             for signal in signals.forever() {
-                if on_signal.is_triggered() {
-                    log::warn!("second signal: ending at once");
-                    std::process::exit(ENDED_AT_ONCE);
+                match first {
+                    None => {
+                        let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
+                        log::info!("{name} received: finishing");
+                        first = Some(Instant::now());
+                        on_signal.trigger();
+                    }
+                    Some(at) if at.elapsed() < SAME_SIGNAL => {}
+                    Some(_) => {
+                        log::warn!("second signal: ending at once");
+                        std::process::exit(ENDED_AT_ONCE);
+                    }
                 }
-                log::info!("{} received: finishing", signal_hook::low_level::signal_name(signal).unwrap_or("signal"));
-                on_signal.trigger();
             }
         })?;
         Ok(shutdown)

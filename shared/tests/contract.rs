@@ -124,7 +124,10 @@ fn the_schema_in_the_repository_is_that_of_the_types() {
         fs::write(SCHEMA_FILE, &generated).unwrap();
     }
     let kept = fs::read_to_string(SCHEMA_FILE).unwrap_or_default();
-    assert!(kept == generated, "{SCHEMA_FILE} is not what the types say; run with UPDATE_SCHEMA=1 and review the change");
+    assert!(
+        kept == generated,
+        "{SCHEMA_FILE} is not what the types say; run with UPDATE_SCHEMA=1 and review the change"
+    );
 }
 
 #[test]
@@ -159,10 +162,16 @@ fn what_is_no_event_is_refused_with_the_reason() {
         (well.replace("\"check\"", "\"chess\""), "unknown event type \"chess\""),
         (well.replace("\"seq\":1", "\"seq\":0"), "seq 0 is outside 1 to 9223372036854775807"),
         (well.replace("\"seq\":1", "\"seq\":-4"), "seq -4 is outside 1 to 9223372036854775807"),
-        (well.replace("\"seq\":1", "\"seq\":18446744073709551615"), "seq 18446744073709551615 is outside 1 to 9223372036854775807"),
+        (
+            well.replace("\"seq\":1", "\"seq\":18446744073709551615"),
+            "seq 18446744073709551615 is outside 1 to 9223372036854775807",
+        ),
         (well.replace("\"seq\":1", "\"seq\":1.5"), "not an event: seq 1.5 is no whole number"),
         (well.replace("\"up\"", "\"maybe\""), "not an event: unknown variant `maybe`, expected `up` or `down`"),
-        (gap.replace("\"last_seq\":9", "\"last_seq\":2"), "not an event: a gap's first_seq must be at least 1 and at most its last_seq"),
+        (
+            gap.replace("\"last_seq\":9", "\"last_seq\":2"),
+            "not an event: a gap's first_seq must be at least 1 and at most its last_seq",
+        ),
     ];
     for (message, expected) in cases {
         let error = decode(message.as_bytes()).unwrap_err().to_string();

@@ -3,6 +3,7 @@
 
 pub mod batch;
 mod checks;
+mod dates;
 pub mod decode;
 mod directory;
 mod status_change;
@@ -11,5 +12,6 @@ mod words;
 mod write;
 
 pub use batch::{Batch, Run};
+pub use dates::first_kept;
 pub use directory::Directory;
-pub use write::{Scope, WriteError, Written, first_kept, write};
+pub use write::{Scope, WriteError, Written, write};

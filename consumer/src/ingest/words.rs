@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use isitup_shared::event::{Body, Event, Gap};
 use isitup_shared::time::UtcTime;
 
-use super::write::hour_of;
+use super::dates::hour_of;
 use crate::store::dirty::Mark;
 use crate::store::producers::{self, Insertion, ProducerRow, ProducerWord};
 use crate::store::{StoreError, Tx, gaps};

@@ -3,18 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use isitup_shared::event::{Body, Event};
-use isitup_shared::time::UtcTime;
-use jiff::ToSpan;
+use isitup_shared::event::{Body, Envelope, Event};
 use jiff::civil::Date;
 use uuid::Uuid;
 
 use super::batch::Batch;
 use super::checks::{self, Fate, PendingCheck};
+use super::dates::{check_days, day_of, hour_of};
 use super::decode::Record;
 use super::directory::Directory;
 use super::{statuses, words};
-use crate::store::days::{self, Days};
 use crate::store::dirty::{self, Mark};
 use crate::store::offsets::{self, Move};
 use crate::store::producers::{self, Insertion, ProducerWord};
@@ -68,47 +66,79 @@ pub enum WriteError {
 /// See [`WriteError`].
 pub fn write(tx: &mut Tx<'_>, scope: &Scope, batch: &Batch, directory: &mut Directory) -> Result<Written, WriteError> {
     move_offsets(tx, scope, batch)?;
-    let mut written = Written::default();
-    let mut rejections: Vec<Rejection<'_>> = Vec::new();
-    let mut marks: BTreeSet<Mark> = BTreeSet::new();
-    let events = dated_events(tx, scope, batch, &mut rejections)?;
+    let mut writing = Writing::default();
+    let events = dated_events(tx, scope, batch, &mut writing.rejections)?;
     add_producers(tx, directory, &events)?;
+    writing.store_checks(tx, directory, &events)?;
+    writing.store_words(tx, &events)?;
+    writing.finish(tx, scope)
+}
 
-    let pending: Vec<PendingCheck<'_>> = events.iter().filter_map(Placed::as_check).collect();
-    if !pending.is_empty() {
+/// What a transaction has gathered so far.
+#[derive(Debug, Default)]
+struct Writing<'a> {
+    written: Written,
+    rejections: Vec<Rejection<'a>>,
+    marks: BTreeSet<Mark>,
+}
+
+impl<'a> Writing<'a> {
+    fn store_checks(
+        &mut self,
+        tx: &mut Tx<'_>,
+        directory: &mut Directory,
+        events: &[Placed<'a>],
+    ) -> Result<(), WriteError> {
+        let pending: Vec<PendingCheck<'a>> = events.iter().filter_map(Placed::as_check).collect();
+        if pending.is_empty() {
+            return Ok(());
+        }
         let fates = checks::store(tx, directory, &pending)?;
         let mut stored = Vec::with_capacity(pending.len());
-        for (check, (fate, site)) in pending.iter().zip(fates) {
+        for (check, (fate, site)) in pending.into_iter().zip(fates) {
             match fate {
-                Fate::Stored => stored.push((*check, site)),
-                Fate::Duplicate => written.duplicates += 1,
-                Fate::Doubled => {
-                    rejections.push(doubled(check.partition, check.offset, check.raw, number_of(check.envelope)));
-                }
+                Fate::Stored => stored.push((check, site)),
+                Fate::Duplicate => self.written.duplicates += 1,
+                Fate::Doubled => self.reject_doubled((check.partition, check.offset, check.raw), check.envelope),
             }
         }
         statuses::follow(tx, directory, &stored)?;
-        mark_hours(&stored, &mut marks);
-        written.stored += stored.len() as u64;
+        mark_hours(&stored, &mut self.marks);
+        self.written.stored += stored.len() as u64;
+        Ok(())
     }
-    for placed in events.iter().filter(|placed| !matches!(placed.event.body, Body::Check(_))) {
-        match words::store(tx, placed.partition, placed.event, &mut marks)? {
-            Insertion::Stored => written.stored += 1,
-            Insertion::Duplicate => written.duplicates += 1,
-            Insertion::Doubled => {
-                let Placed { partition, record, event } = placed;
-                rejections.push(doubled(*partition, record.offset, &record.raw, number_of(&event.envelope)));
+
+    fn store_words(&mut self, tx: &mut Tx<'_>, events: &[Placed<'a>]) -> Result<(), WriteError> {
+        for placed in events.iter().filter(|placed| !matches!(placed.event.body, Body::Check(_))) {
+            match words::store(tx, placed.partition, placed.event, &mut self.marks)? {
+                Insertion::Stored => self.written.stored += 1,
+                Insertion::Duplicate => self.written.duplicates += 1,
+                Insertion::Doubled => self.reject_doubled(placed.origin(), &placed.event.envelope),
             }
         }
+        Ok(())
     }
-    if !rejections.is_empty() {
-        written.rejected = rejected::insert(tx, &scope.topic, &rejections)?;
+
+    fn reject_doubled(&mut self, (partition, offset, raw): Origin<'a>, envelope: &Envelope) {
+        let reason = format!("seq {} of producer {} is stored with other content", envelope.seq, envelope.producer_id);
+        let number = Some(number_of(envelope));
+        self.rejections.push(Rejection { partition, offset, raw, reason, number, is_doubled: true });
     }
-    if !marks.is_empty() {
-        dirty::mark(tx, &marks.into_iter().collect::<Vec<_>>())?;
+
+    fn finish(self, tx: &mut Tx<'_>, scope: &Scope) -> Result<Written, WriteError> {
+        let mut written = self.written;
+        if !self.rejections.is_empty() {
+            written.rejected = rejected::insert(tx, &scope.topic, &self.rejections)?;
+        }
+        if !self.marks.is_empty() {
+            dirty::mark(tx, &self.marks.into_iter().collect::<Vec<_>>())?;
+        }
+        Ok(written)
     }
-    Ok(written)
 }
+
+/// Partition, offset and whole message.
+type Origin<'a> = (i32, i64, &'a [u8]);
 
 fn move_offsets(tx: &mut Tx<'_>, scope: &Scope, batch: &Batch) -> Result<(), WriteError> {
     let moves: Vec<Move> = batch.runs.iter().map(super::Run::offset_move).collect();
@@ -140,6 +170,10 @@ impl<'a> Placed<'a> {
         })
     }
 
+    fn origin(&self) -> Origin<'a> {
+        (self.partition, self.record.offset, &self.record.raw)
+    }
+
     /// The day whose partition or sum the event belongs to.
     fn day(&self) -> Option<i64> {
         match &self.event.body {
@@ -157,25 +191,17 @@ fn dated_events<'a>(
     rejections: &mut Vec<Rejection<'a>>,
 ) -> Result<Vec<Placed<'a>>, WriteError> {
     let mut events = Vec::with_capacity(batch.len());
-    let mut days: BTreeMap<i64, Option<String>> = BTreeMap::new();
     for (partition, record) in batch.records() {
         match &record.content {
-            Ok(event) => {
-                let placed = Placed { partition, record, event };
-                if let Some(day) = placed.day() {
-                    days.entry(day).or_default();
-                }
-                events.push(placed);
+            Ok(event) => events.push(Placed { partition, record, event }),
+            Err(refusal) => {
+                rejections.push(rejection((partition, record.offset, &record.raw), &refusal.reason, refusal.number));
             }
-            Err(refusal) => rejections.push(Rejection {
-                partition,
-                offset: record.offset,
-                raw: &record.raw,
-                reason: refusal.reason.clone(),
-                number: refusal.number,
-                is_doubled: false,
-            }),
         }
+    }
+    let mut days: BTreeMap<i64, Option<String>> = BTreeMap::new();
+    for day in events.iter().filter_map(Placed::day) {
+        days.entry(day).or_default();
     }
     if days.is_empty() {
         return Ok(events);
@@ -183,45 +209,17 @@ fn dated_events<'a>(
     check_days(tx, scope, &mut days)?;
     if days.values().any(Option::is_some) {
         events.retain(|placed| {
-            let reason = placed.day().and_then(|day| days.get(&day)).and_then(Clone::clone);
-            let keep = reason.is_none();
-            rejections.extend(reason.map(|reason| Rejection {
-                partition: placed.partition,
-                offset: placed.record.offset,
-                raw: &placed.record.raw,
-                reason,
-                number: Some(number_of(&placed.event.envelope)),
-                is_doubled: false,
-            }));
-            keep
+            let reason = placed.day().and_then(|day| days.get(&day)?.as_deref());
+            let number = Some(number_of(&placed.event.envelope));
+            rejections.extend(reason.map(|reason| rejection(placed.origin(), reason, number)));
+            reason.is_none()
         });
     }
     Ok(events)
 }
 
-/// Notes for each day why it is refused, if it is.
-fn check_days(tx: &mut Tx<'_>, scope: &Scope, days: &mut BTreeMap<i64, Option<String>>) -> Result<(), WriteError> {
-    let dates: Vec<Date> = days.keys().map(|day| date_of(*day)).collect();
-    let Days { today, existing } = days::find(tx, &dates)?;
-    let first_kept = first_kept(today, scope.retention_days);
-    let last_kept = today.saturating_add(1.day());
-    let mut missing = Vec::new();
-    for (day, reason) in days.iter_mut() {
-        let date = date_of(*day);
-        if date < first_kept {
-            *reason = Some(format!("its day {date} is older than the {} days that are kept", scope.retention_days));
-        } else if date > last_kept {
-            *reason = Some(format!("its day {date} is more than one day ahead of {today}"));
-        } else if !existing.contains(&date) {
-            missing.push(date);
-        }
-    }
-    if missing.is_empty() { Ok(()) } else { Err(WriteError::DaysMissing(missing)) }
-}
-
-/// The first day that retention keeps.
-pub fn first_kept(today: Date, retention_days: i32) -> Date {
-    today.saturating_sub(retention_days.days())
+fn rejection<'a>((partition, offset, raw): Origin<'a>, reason: &str, number: Option<(Uuid, u64)>) -> Rejection<'a> {
+    Rejection { partition, offset, raw, reason: reason.to_owned(), number, is_doubled: false }
 }
 
 fn add_producers(tx: &mut Tx<'_>, directory: &mut Directory, events: &[Placed<'_>]) -> Result<(), StoreError> {
@@ -249,47 +247,6 @@ fn mark_hours<T>(stored: &[(PendingCheck<'_>, T)], marks: &mut BTreeSet<Mark>) {
     }
 }
 
-fn doubled(partition: i32, offset: i64, raw: &[u8], number: (Uuid, u64)) -> Rejection<'_> {
-    let reason = format!("seq {} of producer {} is stored with other content", number.1, number.0);
-    Rejection { partition, offset, raw, reason, number: Some(number), is_doubled: true }
-}
-
-fn number_of(envelope: &isitup_shared::event::Envelope) -> (Uuid, u64) {
+fn number_of(envelope: &Envelope) -> (Uuid, u64) {
     (envelope.producer_id, envelope.seq)
-}
-
-/// The full hour that holds `time`.
-pub(super) fn hour_of(time: UtcTime) -> UtcTime {
-    const HOUR_US: i64 = 3_600_000_000;
-    UtcTime::from_micros(time.as_micros().div_euclid(HOUR_US) * HOUR_US)
-}
-
-/// Days since 1970.
-fn day_of(time: UtcTime) -> i64 {
-    const DAY_US: i64 = 86_400_000_000;
-    time.as_micros().div_euclid(DAY_US)
-}
-
-fn date_of(day: i64) -> Date {
-    jiff::civil::date(1970, 1, 1).saturating_add(i32::try_from(day).unwrap_or(i32::MAX).days())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hours_and_days_are_cut_in_utc() {
-        let time: UtcTime = "2026-11-21T23:59:59.999999Z".parse().unwrap();
-        assert_eq!(hour_of(time), "2026-11-21T23:00:00Z".parse().unwrap());
-        assert_eq!(date_of(day_of(time)), jiff::civil::date(2026, 11, 21));
-        let next = UtcTime::from_micros(time.as_micros() + 1);
-        assert_eq!(date_of(day_of(next)), jiff::civil::date(2026, 11, 22));
-    }
-
-    #[test]
-    fn retention_counts_whole_days_before_today() {
-        let today = jiff::civil::date(2026, 11, 21);
-        assert_eq!(first_kept(today, 90), jiff::civil::date(2026, 8, 23));
-    }
 }

@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isitup_shared::config::{PostgresConfig, SchemaName};
+use postgres::config::Host;
 use r2d2::{NopErrorHandler, Pool};
 
 use session::{Manager, Settings};
@@ -85,7 +86,7 @@ impl Store {
     /// # Errors
     /// When none could be had in time.
     pub fn session(&self) -> Result<Session, StoreError> {
-        Ok(Session::new(self.pool.get().map_err(|error| unreachable(&error))?))
+        Ok(Session::new(self.pool.get().map_err(|error| unreachable(&error, &self.config))?))
     }
 
     /// The schema of all tables.
@@ -100,10 +101,16 @@ impl Store {
 }
 
 /// The pool tells that the time is over, and after a colon the last reason, where there was one.
-fn unreachable(error: &r2d2::Error) -> StoreError {
+fn unreachable(error: &r2d2::Error, config: &postgres::Config) -> StoreError {
     let text = error.to_string();
     let reason = text.split_once(": ").map_or("no connection became free in time", |(_, reason)| reason);
-    StoreError::Unreachable(reason.to_owned())
+    let host = match config.get_hosts().first() {
+        Some(Host::Tcp(name)) => name.clone(),
+        Some(Host::Unix(folder)) => folder.display().to_string(),
+        None => "localhost".to_owned(),
+    };
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    StoreError::Unreachable(format!("{reason} (at {host}:{port})"))
 }
 
 fn driver_config(config: &PostgresConfig) -> Result<postgres::Config, StoreError> {
@@ -113,6 +120,7 @@ fn driver_config(config: &PostgresConfig) -> Result<postgres::Config, StoreError
     }
     driver
         .application_name("isitup-consumer")
+        .notice_callback(|notice| log::debug!("PostgreSQL: {}", notice.message()))
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_user_timeout(Duration::from_secs(10))
         .keepalives(true)

@@ -35,7 +35,7 @@ pub(crate) fn big(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// The columns of rows, in the order of [`COLUMNS`].
+/// The columns of rows, in the order of `columns!`.
 #[derive(Default)]
 pub struct Columns<'a> {
     scheduled_at: Vec<PgTime>,

@@ -44,14 +44,18 @@ impl KafkaConfig {
         let mut section = root.section("kafka");
         let client = section.get::<Client>("client").unwrap_or(Client::KafkaRust);
         if client == Client::Librdkafka {
-            section.refuse("client", "librdkafka is not in this release; use kafka-rust with a plaintext broker up to 3.9");
+            section.refuse(
+                "client",
+                "librdkafka is not in this release; use kafka-rust with a plaintext broker up to 3.9",
+            );
         }
         for key in ["tls", "sasl"] {
             if section.contains(key) {
                 section.refuse(key, "kafka-rust speaks plaintext only; TLS and SASL need kafka.client: librdkafka");
             }
         }
-        let brokers = section.require_list::<Broker>("brokers", "the Kafka brokers to begin with, such as [kafka:9092]");
+        let brokers =
+            section.require_list::<Broker>("brokers", "the Kafka brokers to begin with, such as [kafka:9092]");
         let topic = section.get::<TopicName>("topic").map_or_else(|| "isitup.checks".to_owned(), |name| name.0);
         let format = section.get("format").unwrap_or_default();
         let mut shape = section.section("create_topic");
@@ -99,7 +103,8 @@ impl Scalar for Broker {
 
     fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
-        let well = !host.is_empty() && !host.contains(['/', ' ', '@']) && port.parse::<u16>().is_ok_and(|port| port > 0);
+        let well =
+            !host.is_empty() && !host.contains(['/', ' ', '@']) && port.parse::<u16>().is_ok_and(|port| port > 0);
         well.then(|| Self(text.to_owned()))
     }
 }

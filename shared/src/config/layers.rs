@@ -91,7 +91,10 @@ pub fn load(file: Option<&Path>) -> Result<Section, Problems> {
     load_with(file, env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))))
 }
 
-pub(super) fn load_with(file: Option<&Path>, variables: impl Iterator<Item = (String, String)>) -> Result<Section, Problems> {
+pub(super) fn load_with(
+    file: Option<&Path>,
+    variables: impl Iterator<Item = (String, String)>,
+) -> Result<Section, Problems> {
     let origin = file.map_or(Origin::Environment, |name| Origin::File { name: name.to_owned(), line: None });
     let mut builder = Config::builder();
     if let Some(path) = file {

@@ -78,7 +78,8 @@ impl Scalar for PostgresUrl {
 
     fn parse(text: &str) -> Option<Self> {
         let mut url = Url::parse(text).ok()?;
-        let well = matches!(url.scheme(), "postgres" | "postgresql") && url.host_str().is_some_and(|host| !host.is_empty());
+        let well =
+            matches!(url.scheme(), "postgres" | "postgresql") && url.host_str().is_some_and(|host| !host.is_empty());
         if !well || url.fragment().is_some() {
             return None;
         }

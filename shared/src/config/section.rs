@@ -264,7 +264,9 @@ impl Section {
         let folder = self.origin_of(value).file().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
         match fs::read_to_string(folder.join(&name)) {
             // Editors and `echo` end a file with a line break that is not part of the secret.
-            Ok(text) => Some(Secret::new(text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t)))),
+            Ok(text) => {
+                Some(Secret::new(text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t))))
+            }
             Err(error) => {
                 note(&self.found, &self.origin_of(value), &path, format!("{name:?} cannot be read: {error}"));
                 None

@@ -73,7 +73,8 @@ impl ProducerConfig {
     /// Reads the section `producer` of `root`.
     pub fn read(root: &mut Section) -> Self {
         let mut section = root.section("producer");
-        let location = section.get_where("location", |name: &String| !name.trim().is_empty(), "a location must not be empty");
+        let location =
+            section.get_where("location", |name: &String| !name.trim().is_empty(), "a location must not be empty");
         let workers = section.get_in("workers", 1..=10_000).unwrap_or(512);
         let mut spool = section.section("spool");
         let spool_config = SpoolConfig {
@@ -105,7 +106,8 @@ impl ConsumerConfig {
     pub fn read(root: &mut Section) -> Self {
         let mut section = root.section("consumer");
         let day = Duration::from_secs(24 * 3600);
-        let retention = section.get_where("retention", |d: &Duration| *d >= day, "results are kept by the day: at least 1d");
+        let retention =
+            section.get_where("retention", |d: &Duration| *d >= day, "results are kept by the day: at least 1d");
         let lease_range = Duration::from_secs(2)..=Duration::from_secs(600);
         let lease = section.get_where("lease", |d: &Duration| lease_range.contains(d), "a lease is 2s to 10m");
         let listen = section.get("listen").unwrap_or_else(|| loopback(9102));

@@ -38,7 +38,10 @@ fn each_mistake_is_told_with_file_line_key_value_and_what_is_allowed() {
         ("kafka: [", "config.yml:2: not YAML: while parsing a node, did not find expected node content"),
         ("- a", "config.yml:1: the file must be a mapping of keys to values, such as `kafka:`"),
         ("log: {level: info}\nlog: {}", "config.yml:2: the key \"log\" stands here twice"),
-        ("log: {level: loud}", "config.yml:3: log.level: \"loud\" is not a log level: off, error, warn, info, debug or trace"),
+        (
+            "log: {level: loud}",
+            "config.yml:3: log.level: \"loud\" is not a log level: off, error, warn, info, debug or trace",
+        ),
         ("log: {format: xml}", "config.yml:3: log.format: \"xml\" is not a log format: text or json"),
         ("log: noisy", "config.yml:3: log: \"noisy\" is not a mapping"),
         ("log:\n  colour: red", "config.yml:4: log.colour: unknown key; allowed here: format, level"),
@@ -51,7 +54,10 @@ fn each_mistake_is_told_with_file_line_key_value_and_what_is_allowed() {
             "producer: {spool: {max_size: 1000}}",
             "config.yml:3: producer.spool.max_size: \"1000\" is not a size: write a number with its unit, such as 512KiB, 1MiB or 1GiB",
         ),
-        ("producer: {spool: {max_size: 1MiB}}", "config.yml:3: producer.spool.max_size: \"1MiB\": the spool needs at least 16MiB"),
+        (
+            "producer: {spool: {max_size: 1MiB}}",
+            "config.yml:3: producer.spool.max_size: \"1MiB\": the spool needs at least 16MiB",
+        ),
         (
             "producer: {listen: here}",
             "config.yml:3: producer.listen: \"here\" is not an address and port to listen on, such as 127.0.0.1:9101",
@@ -60,7 +66,10 @@ fn each_mistake_is_told_with_file_line_key_value_and_what_is_allowed() {
             "consumer: {retention: 90}",
             "config.yml:3: consumer.retention: \"90\" is not a duration: write a number with its unit, such as 500ms, 30s, 5m, 12h or 14d",
         ),
-        ("consumer: {retention: 1h}", "config.yml:3: consumer.retention: \"1h\": results are kept by the day: at least 1d"),
+        (
+            "consumer: {retention: 1h}",
+            "config.yml:3: consumer.retention: \"1h\": results are kept by the day: at least 1d",
+        ),
         ("consumer: {lease: 1s}", "config.yml:3: consumer.lease: \"1s\": a lease is 2s to 10m"),
     ];
     for (yaml, expected) in cases {
@@ -76,14 +85,38 @@ fn each_mistake_is_told_with_file_line_key_value_and_what_is_allowed() {
 #[test]
 fn mistakes_in_the_kafka_section() {
     let cases = [
-        ("{}", "config.yml: kafka.brokers: missing: the Kafka brokers to begin with, such as [kafka:9092] (or set ISITUP__KAFKA__BROKERS)"),
-        ("{brokers: []}", "config.yml: kafka.brokers: missing: the Kafka brokers to begin with, such as [kafka:9092] (or set ISITUP__KAFKA__BROKERS)"),
-        ("{brokers: [kafka]}", "config.yml:2: kafka.brokers[0]: \"kafka\" is not a broker's address: write host:port, such as kafka:9092"),
-        ("{brokers: ['k:1'], topic: a b}", "config.yml:2: kafka.topic: \"a b\" is not a topic's name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and dash"),
-        ("{brokers: ['k:1'], format: xml}", "config.yml:2: kafka.format: \"xml\" is not a format of this release: json"),
-        ("{brokers: ['k:1'], client: java}", "config.yml:2: kafka.client: \"java\" is not a Kafka client: kafka-rust or librdkafka"),
-        ("{brokers: ['k:1'], tls: {ca_file: a}}", "config.yml:2: kafka.tls: kafka-rust speaks plaintext only; TLS and SASL need kafka.client: librdkafka"),
-        ("{brokers: ['k:1'], create_topic: {partitions: 0}}", "config.yml:2: kafka.create_topic.partitions: \"0\": 1 to 10000 is allowed"),
+        (
+            "{}",
+            "config.yml: kafka.brokers: missing: the Kafka brokers to begin with, such as [kafka:9092] (or set ISITUP__KAFKA__BROKERS)",
+        ),
+        (
+            "{brokers: []}",
+            "config.yml: kafka.brokers: missing: the Kafka brokers to begin with, such as [kafka:9092] (or set ISITUP__KAFKA__BROKERS)",
+        ),
+        (
+            "{brokers: [kafka]}",
+            "config.yml:2: kafka.brokers[0]: \"kafka\" is not a broker's address: write host:port, such as kafka:9092",
+        ),
+        (
+            "{brokers: ['k:1'], topic: a b}",
+            "config.yml:2: kafka.topic: \"a b\" is not a topic's name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and dash",
+        ),
+        (
+            "{brokers: ['k:1'], format: xml}",
+            "config.yml:2: kafka.format: \"xml\" is not a format of this release: json",
+        ),
+        (
+            "{brokers: ['k:1'], client: java}",
+            "config.yml:2: kafka.client: \"java\" is not a Kafka client: kafka-rust or librdkafka",
+        ),
+        (
+            "{brokers: ['k:1'], tls: {ca_file: a}}",
+            "config.yml:2: kafka.tls: kafka-rust speaks plaintext only; TLS and SASL need kafka.client: librdkafka",
+        ),
+        (
+            "{brokers: ['k:1'], create_topic: {partitions: 0}}",
+            "config.yml:2: kafka.create_topic.partitions: \"0\": 1 to 10000 is allowed",
+        ),
     ];
     for (kafka, expected) in cases {
         let yaml = format!("postgres: {{url: postgres://u@h/d}}\nkafka: {kafka}\n");
@@ -94,11 +127,26 @@ fn mistakes_in_the_kafka_section() {
 #[test]
 fn mistakes_in_the_postgres_section_never_echo_a_password() {
     let cases = [
-        ("{}", "config.yml: postgres.url: missing: where the results are stored, such as postgres://isitup@postgres:5432/isitup (or set ISITUP__POSTGRES__URL)"),
-        ("{url: 'mysql://u:hunter2@h/d'}", "config.yml:2: postgres.url: the value (not shown) is not a PostgreSQL URL, such as postgres://isitup@postgres:5432/isitup"),
-        ("{url: postgres://h/d, schema: No}", "config.yml:2: postgres.schema: \"No\" is not a schema's name: a-z or _, then up to 62 of a-z, 0-9 and _"),
-        ("{url: postgres://h/d, password: hunter2, password_file: f}", "config.yml:2: postgres.password: stands beside password_file; keep one of the two"),
-        ("{url: postgres://h/d, password_file: DIR/none}", "config.yml:2: postgres.password_file: \"none\" cannot be read: No such file or directory (os error 2)"),
+        (
+            "{}",
+            "config.yml: postgres.url: missing: where the results are stored, such as postgres://isitup@postgres:5432/isitup (or set ISITUP__POSTGRES__URL)",
+        ),
+        (
+            "{url: 'mysql://u:hunter2@h/d'}",
+            "config.yml:2: postgres.url: the value (not shown) is not a PostgreSQL URL, such as postgres://isitup@postgres:5432/isitup",
+        ),
+        (
+            "{url: postgres://h/d, schema: No}",
+            "config.yml:2: postgres.schema: \"No\" is not a schema's name: a-z or _, then up to 62 of a-z, 0-9 and _",
+        ),
+        (
+            "{url: postgres://h/d, password: hunter2, password_file: f}",
+            "config.yml:2: postgres.password: stands beside password_file; keep one of the two",
+        ),
+        (
+            "{url: postgres://h/d, password_file: DIR/none}",
+            "config.yml:2: postgres.password_file: \"none\" cannot be read: No such file or directory (os error 2)",
+        ),
     ];
     for (postgres, expected) in cases {
         let yaml = format!("kafka: {{brokers: ['k:1']}}\npostgres: {postgres}\n");

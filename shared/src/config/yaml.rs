@@ -37,7 +37,10 @@ impl YamlFile {
         match root.value.kind {
             ValueKind::Table(values) => Ok(Self { values }),
             ValueKind::Nil => Ok(Self { values: Map::new() }),
-            _ => Err(Mistake { line: 1, message: "the file must be a mapping of keys to values, such as `kafka:`".into() }),
+            _ => Err(Mistake {
+                line: 1,
+                message: "the file must be a mapping of keys to values, such as `kafka:`".into(),
+            }),
         }
     }
 }
@@ -90,7 +93,9 @@ impl<'a> Reader<'a> {
     fn next(&mut self) -> Result<(Event<'a>, Span), Mistake> {
         match self.parser.next_event() {
             Some(Ok(next)) => Ok(next),
-            Some(Err(error)) => Err(Mistake { line: error.marker().line(), message: format!("not YAML: {}", error.info()) }),
+            Some(Err(error)) => {
+                Err(Mistake { line: error.marker().line(), message: format!("not YAML: {}", error.info()) })
+            }
             None => Ok((Event::StreamEnd, Span::default())),
         }
     }

@@ -31,7 +31,9 @@ impl Draft {
     /// Encodes `body`.
     pub fn new(body: &Body) -> Self {
         let (key, tail, rank) = match body {
-            Body::Check(check) if check.outcome == Outcome::Up => (Some(check.site.clone()), json(check), Rank::Routine),
+            Body::Check(check) if check.outcome == Outcome::Up => {
+                (Some(check.site.clone()), json(check), Rank::Routine)
+            }
             Body::Check(check) => (Some(check.site.clone()), json(check), Rank::Outage),
             Body::Gap(gap) => (None, json(gap), Rank::Account),
             Body::Producer(report) => (None, json(report), Rank::Account),
@@ -54,7 +56,8 @@ impl Draft {
 /// Serialises a type of this module without its opening brace. These types cannot fail: they have string keys only
 /// and no fallible serialiser.
 fn json(value: &impl serde::Serialize) -> Vec<u8> {
-    let mut bytes = serde_json::to_vec(value).unwrap_or_else(|error| unreachable!("a contract type became no JSON: {error}"));
+    let mut bytes =
+        serde_json::to_vec(value).unwrap_or_else(|error| unreachable!("a contract type became no JSON: {error}"));
     bytes.remove(0);
     bytes
 }
@@ -145,7 +148,8 @@ pub fn decode(message: &[u8]) -> Result<Event, DecodeError> {
         return Err(DecodeError::Empty);
     }
     let text = std::str::from_utf8(message)?;
-    let header: Header = serde_json::from_str(text).map_err(|error| unreadable_version(text).unwrap_or(error.into()))?;
+    let header: Header =
+        serde_json::from_str(text).map_err(|error| unreadable_version(text).unwrap_or(error.into()))?;
     let readable = u32::try_from(header.v).ok().filter(|v| is_readable(*v));
     let v = readable.ok_or(DecodeError::UnknownVersion(header.v))?;
     let seq = checked_seq(&header.seq)?;
