@@ -1,2 +1,27 @@
-//! Stub.
-fn main() {}
+//! The tests that cross process borders: the real services on real Kafka, ZooKeeper and PostgreSQL, against sites on
+//! loopback that misbehave.
+//!
+//! Each test has a topic, a schema, a spool and ports of its own, so that all of them run at once, again and again.
+//! Nothing here is a stand-in, and nothing sleeps and hopes: a test waits until something is so, or fails and says what
+//! was not. What a test of this kind does is read best in `start_order.rs`; how it does it, in `harness/`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests fail by panicking, and tell on standard error what the services said"
+)]
+
+mod audit;
+mod commands;
+mod consumers;
+mod environment;
+mod harness;
+mod kafka_outages;
+mod kinds_of_failure;
+mod poison;
+mod postgres_outages;
+mod producer_crash;
+mod secrets;
+mod start_order;
+mod stopping;
