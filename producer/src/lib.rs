@@ -25,7 +25,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use isitup_shared::http::{self, Health};
-use isitup_shared::kafka;
 use isitup_shared::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
 
@@ -75,8 +74,7 @@ pub fn run(settings: Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let workers = Workers::new(settings.producer.workers, trust, intake.clone(), metrics.clone());
     let dispatcher = Dispatcher::begin(identification, sites, settled, workers, ledger, intake, gauge, metrics.clone());
 
-    let publishing =
-        Publishing::start(Publisher::new(feed, kafka::sender(&settings.kafka), settings.kafka.topic, metrics))?;
+    let publishing = Publishing::start(Publisher::new(feed, &settings.kafka, metrics))?;
     dispatcher.run(shutdown);
     spool.flush(MOST_TO_FLUSH);
     publishing.finish();

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use isitup_shared::kafka::{Delivery, KafkaError, Record, Sender, partition_for};
+use isitup_shared::config::KafkaConfig;
+use isitup_shared::kafka::{self, Delivery, KafkaError, Record, Sender, partition_for};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
 
@@ -20,22 +21,27 @@ pub struct Publisher {
     feed: Feed,
     sender: Box<dyn Sender>,
     topic: String,
+    wanted_partitions: u32,
     metrics: Metrics,
     partitions: Option<u32>,
+    /// The number of partitions that was told last.
+    told: Option<u32>,
     pending: BTreeMap<i32, VecDeque<Stored>>,
     retry: Retry,
     trouble: Option<String>,
 }
 
 impl Publisher {
-    /// Publishes what `feed` gives to `topic`.
-    pub fn new(feed: Feed, sender: Box<dyn Sender>, topic: String, metrics: Metrics) -> Self {
+    /// Publishes what `feed` gives to the topic of `kafka`.
+    pub fn new(feed: Feed, kafka: &KafkaConfig, metrics: Metrics) -> Self {
         Self {
             feed,
-            sender,
-            topic,
+            sender: kafka::sender(kafka),
+            topic: kafka.topic.clone(),
+            wanted_partitions: kafka.create_topic.partitions,
             metrics,
             partitions: None,
+            told: None,
             pending: BTreeMap::new(),
             retry: Retry::for_service(),
             trouble: None,
@@ -71,10 +77,7 @@ impl Publisher {
     /// Sends what is pending and what the spool has beside it. Returns how many events were acknowledged.
     fn step(&mut self, wait: Duration) -> Result<usize, KafkaError> {
         // First the partitions, so that nothing is taken that has no place to go.
-        let partitions = match self.partitions {
-            Some(partitions) => partitions,
-            None => *self.partitions.insert(self.sender.partition_count(&self.topic)?),
-        };
+        let partitions = self.partition_count()?;
         let pending: usize = self.pending.values().map(VecDeque::len).sum();
         let at_most = if pending == 0 { wait } else { Duration::ZERO };
         let taken = self.feed.take(MOST_PENDING.saturating_sub(pending), at_most);
@@ -83,6 +86,33 @@ impl Publisher {
             self.pending.entry(partition_for(&event.key, partitions)).or_default().push_back(event);
         }
         self.send()
+    }
+
+    fn partition_count(&mut self) -> Result<u32, KafkaError> {
+        if let Some(partitions) = self.partitions {
+            return Ok(partitions);
+        }
+        let partitions = self.sender.partition_count(&self.topic)?;
+        if self.told != Some(partitions) {
+            self.told = Some(partitions);
+            self.tell_partitions(partitions);
+        }
+        self.partitions = Some(partitions);
+        Ok(partitions)
+    }
+
+    /// A broker that makes topics by itself gives them its own number of partitions, which bounds how many consumers
+    /// can share the work.
+    fn tell_partitions(&self, partitions: u32) {
+        let (topic, wanted) = (&self.topic, self.wanted_partitions);
+        if partitions < wanted {
+            log::warn!(
+                "topic {topic} has {partitions} partitions, kafka.create_topic.partitions says {wanted}; to add them, \
+                 run: kafka-topics --bootstrap-server BROKER --alter --topic {topic} --partitions {wanted}"
+            );
+        } else {
+            log::info!("publishing to topic {topic} with {partitions} partitions");
+        }
     }
 
     fn send(&mut self) -> Result<usize, KafkaError> {
