@@ -21,6 +21,7 @@ mod kafka_outages;
 mod kinds_of_failure;
 mod poison;
 mod postgres_outages;
+mod power_cut;
 mod producer_crash;
 mod secrets;
 mod start_order;

@@ -1,0 +1,169 @@
+//! The services as processes: started, asked, killed; what they said is shown when a test fails.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::waiting::{eventually, within};
+use super::{binaries, http};
+
+/// Lines of a service's log that a failing test shows.
+const SHOWN: usize = 60;
+const END_LIMIT: Duration = Duration::from_secs(30);
+
+/// A running service; killed when dropped, and when the test process dies.
+pub(crate) struct Service {
+    name: String,
+    child: Child,
+    log: Lines,
+    output: Lines,
+}
+
+/// How a process ended, and what it had said.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) output: String,
+    pub(crate) log: String,
+}
+
+/// Lines that a thread gathers from a stream.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+/// `program`, to be killed by the kernel should the thread that starts it end: each test runs in a thread of its own.
+/// Without the environment's settings of isitup, which are not meant for tests.
+pub(crate) fn command(program: &str) -> Command {
+    let program = binaries::fresh(program);
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("ISITUP_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+impl Service {
+    /// Starts `command` under a name for people.
+    pub(crate) fn start(name: &str, mut command: Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let log = Lines::gather(child.stderr.take().unwrap());
+        let output = Lines::gather(child.stdout.take().unwrap());
+        Self { name: name.to_owned(), child, log, output }
+    }
+
+    /// kill -9.
+    pub(crate) fn kill9(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to end in order, and waits until it has.
+    pub(crate) fn sigterm(self) -> Finished {
+        self.signal(Signal::TERM);
+        self.wait()
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits until it has ended.
+    pub(crate) fn wait(mut self) -> Finished {
+        let mut status = None;
+        within(END_LIMIT, &format!("{} ends", self.name), || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        let code = status.as_ref().and_then(ExitStatus::code);
+        // The streams end with the process, and the threads that read them soon after.
+        eventually("its output was read", || self.log.is_complete() && self.output.is_complete());
+        Finished { code, output: self.output.text(), log: self.log.text() }
+    }
+
+    /// What it has written to its standard output, whole lines.
+    pub(crate) fn output(&self) -> Vec<String> {
+        self.output.lock().clone()
+    }
+
+    /// The status and text it answers to a GET of `path`.
+    pub(crate) fn get(&self, path: &str) -> (u16, String) {
+        http::get(self.address(), path).unwrap_or_else(|error| panic!("{} answers nothing: {error}", self.name))
+    }
+
+    /// One of its metrics: the sum over all labels; 0 when it is not there.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.get("/metrics");
+        let is_it = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        text.lines().filter(is_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    /// Where it serves health and metrics: a free port, which it tells in its log.
+    fn address(&self) -> SocketAddr {
+        let mut address = None;
+        eventually(&format!("{} says where it listens", self.name), || {
+            address = self.log.lock().iter().find_map(|line| listening_on(line));
+            address.is_some()
+        });
+        address.unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let log = self.log.lock();
+            let hidden = log.len().saturating_sub(SHOWN);
+            eprintln!("--- the end of what {} said ---\n{}\n---", self.name, log[hidden..].join("\n"));
+        }
+    }
+}
+
+impl Lines {
+    fn gather(stream: impl Read + Send + 'static) -> Self {
+        let lines = Self::default();
+        let kept = lines.clone();
+        thread::spawn(move || {
+            let mut reader = BufReader::new(stream);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+                kept.lock().push(String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned());
+                line.clear();
+            }
+        });
+        lines
+    }
+
+    /// Whether the stream has ended: its thread no longer shares the lines.
+    fn is_complete(&self) -> bool {
+        Arc::strong_count(&self.0) == 1
+    }
+
+    fn text(&self) -> String {
+        self.lock().join("\n")
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn listening_on(line: &str) -> Option<SocketAddr> {
+    line.split_once("health and metrics on http://")?.1.split_once('/')?.0.parse().ok()
+}

@@ -1,0 +1,249 @@
+//! A producer and consumers with a topic, a schema, a spool and ports of their own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use isitup_dev::Stack;
+use serde_json::Value;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::child::{self, Finished, Service};
+use super::database::Database;
+use super::proofs;
+use super::servers::shared_servers;
+use super::site::Site;
+use super::topic::Topic;
+use super::waiting::eventually;
+
+/// What both services are told, and where to look for what they did.
+pub(crate) struct Pipeline<'a> {
+    servers: &'a Stack,
+    folder: TempDir,
+    name: String,
+    interval: Duration,
+    lease: Duration,
+    postgres_url: String,
+    sites: Vec<String>,
+    site_lines: Vec<String>,
+}
+
+impl Pipeline<'static> {
+    /// On the servers that tests share.
+    pub(crate) fn new(name: &str) -> Self {
+        Self::on(shared_servers(), name)
+    }
+}
+
+impl<'a> Pipeline<'a> {
+    /// On the given servers.
+    pub(crate) fn on(servers: &'a Stack, name: &str) -> Self {
+        let unique = Uuid::new_v4().simple().to_string();
+        Self {
+            servers,
+            folder: tempfile::tempdir().unwrap(),
+            name: format!("{name}_{}", &unique[..8]),
+            interval: Duration::from_millis(500),
+            lease: Duration::from_secs(15),
+            postgres_url: servers.postgres_url().to_owned(),
+            sites: Vec::new(),
+            site_lines: Vec::new(),
+        }
+    }
+
+    /// How often each site is checked.
+    pub(crate) fn every(self, interval: Duration) -> Self {
+        Self { interval, ..self }
+    }
+
+    /// How long a partition may stay with a consumer that no longer answers.
+    pub(crate) fn lease(self, lease: Duration) -> Self {
+        Self { lease, ..self }
+    }
+
+    /// Where else PostgreSQL is, or with whose name and password.
+    pub(crate) fn postgres_url(self, postgres_url: String) -> Self {
+        Self { postgres_url, ..self }
+    }
+
+    /// Adds a site.
+    pub(crate) fn site(self, name: &str, url: &str) -> Self {
+        self.site_with(name, url, "group: tests")
+    }
+
+    /// Adds a site with settings in YAML, such as `timeout: 1s, expect: {status: [404]}`.
+    pub(crate) fn site_with(mut self, name: &str, url: &str, settings: &str) -> Self {
+        self.site_lines.push(format!("{{name: {name:?}, url: {url:?}, {settings}}}"));
+        self.sites.push(name.to_owned());
+        self
+    }
+
+    /// Adds 60 sites that are checked each 200 ms: 300 checks a second.
+    pub(crate) fn busy_with(self, site: &Site) -> Self {
+        let pipeline = self.every(Duration::from_millis(200));
+        (0..60).fold(pipeline, |pipeline, number| pipeline.site(&format!("busy {number}"), site.url()))
+    }
+
+    /// Starts a producer.
+    pub(crate) fn producer(&self) -> Service {
+        Service::start("the producer", self.command("isitup-producer", &[]))
+    }
+
+    /// Starts a consumer.
+    pub(crate) fn consumer(&self) -> Service {
+        self.consumer_with(&[])
+    }
+
+    /// Starts a consumer with more arguments.
+    pub(crate) fn consumer_with(&self, args: &[&str]) -> Service {
+        Service::start("the consumer", self.command("isitup-consumer", args))
+    }
+
+    /// Runs a command of the consumer to its end.
+    pub(crate) fn ask(&self, args: &[&str]) -> Finished {
+        self.consumer_with(args).wait()
+    }
+
+    /// `program` with this pipeline's configuration as it is now.
+    pub(crate) fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = child::command(program);
+        command.arg("--config").arg(self.write_config()).args(args);
+        command
+    }
+
+    /// The folder of the configuration and the spool, which goes with the pipeline.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Where the producer keeps its events.
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.folder().join("spool")
+    }
+
+    /// The topic.
+    pub(crate) fn topic(&self) -> Topic {
+        Topic::at(self.servers.kafka(), &self.name)
+    }
+
+    /// The name of the topic and of the schema.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The schema.
+    #[track_caller]
+    pub(crate) fn database(&self) -> Database {
+        Database::connect(self.servers.postgres_url(), &self.name).unwrap()
+    }
+
+    /// How many rows a table or view has, all of it or where some condition holds; 0 as long as nobody can tell.
+    pub(crate) fn count(&self, of: &str) -> i64 {
+        let ask = || {
+            let mut database = Database::connect(self.servers.postgres_url(), &self.name)?;
+            database.try_value(&format!("SELECT count(*) FROM {of}"))
+        };
+        ask().unwrap_or(0)
+    }
+
+    /// Waits until there are at least so many results.
+    #[track_caller]
+    pub(crate) fn wait_for_rows(&self, at_least: i64) {
+        eventually(&format!("{at_least} results are stored"), || self.count("check_result") >= at_least);
+    }
+
+    /// Waits until there are so many results more than now.
+    #[track_caller]
+    pub(crate) fn wait_for_more_rows(&self, more: i64) {
+        self.wait_for_rows(self.count("check_result") + more);
+    }
+
+    /// Waits until a result of each site is stored.
+    #[track_caller]
+    pub(crate) fn wait_for_each_site(&self) {
+        let count = i64::try_from(self.sites.len()).unwrap();
+        eventually("each site has a result", || self.count("latest_status") == count);
+    }
+
+    /// Waits until everything on the topic is read.
+    #[track_caller]
+    pub(crate) fn wait_until_read(&self) {
+        let ends: Vec<String> =
+            self.topic().ends().iter().map(|(partition, end)| format!("({partition}, {end})")).collect();
+        let unread = format!(
+            "(VALUES {}) e (p, o) WHERE NOT EXISTS (SELECT FROM partition_offset WHERE partition = p AND next_offset = o)",
+            ends.join(", ")
+        );
+        eventually("the consumers have read all of the topic", || {
+            let mut database = self.database();
+            database.count(&unread) == 0
+        });
+    }
+
+    /// What `audit --json` says.
+    #[track_caller]
+    pub(crate) fn audit(&self) -> (Option<i32>, Value) {
+        let audit = self.ask(&["audit", "--json"]);
+        let value =
+            serde_json::from_str(&audit.output).unwrap_or_else(|_| panic!("the audit gives no JSON: {audit:?}"));
+        (audit.code, value)
+    }
+
+    /// Ends the producer in order and proves that all it was to do was done: everything that it numbered is on the topic
+    /// and stored once, just as it was told; every slot of every site is a row or declared; and `audit` says so too.
+    #[track_caller]
+    pub(crate) fn prove(&self, producer: Service) {
+        let ended = producer.sigterm();
+        assert_eq!(ended.code, Some(0), "the producer did not end well:\n{}", ended.log);
+        self.prove_stored();
+    }
+
+    /// The proof alone, for a producer that has ended.
+    #[track_caller]
+    pub(crate) fn prove_stored(&self) {
+        self.wait_until_read();
+        assert_eq!(self.database().column::<String>("SELECT reason FROM rejected", &[]), [""; 0]);
+        let wrong = self.faults();
+        let few = wrong.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n");
+        assert!(wrong.is_empty(), "{} things are wrong, such as\n{few}", wrong.len());
+        let (code, audit) = self.audit();
+        assert_eq!((code, &audit["ok"]), (Some(0), &Value::Bool(true)), "{audit}");
+    }
+
+    /// What the tests' own audit finds wrong: see [`proofs`].
+    #[track_caller]
+    pub(crate) fn faults(&self) -> Vec<String> {
+        let mut database = self.database();
+        let messages: Vec<String> =
+            self.topic().messages().into_iter().map(|m| String::from_utf8(m).unwrap()).collect();
+        database.column::<i64>(proofs::LOAD_MESSAGES, &[&messages]);
+        let interval = i64::try_from(self.interval.as_micros()).unwrap();
+        let mut faults: Vec<String> = database.column(proofs::OTHERWISE_NUMBERED, &[]);
+        faults.extend(database.column::<String>(proofs::OTHERWISE_STORED, &[]));
+        faults.extend(database.column::<String>(proofs::UNACCOUNTED_SLOTS, &[&self.sites, &interval]));
+        faults
+    }
+
+    fn write_config(&self) -> PathBuf {
+        let path = self.folder().join("config.yml");
+        let (broker, name, url) = (self.servers.kafka(), &self.name, &self.postgres_url);
+        let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
+        let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
+        let text = format!(
+            "kafka: {{brokers: [{broker:?}], topic: {name}}}
+postgres: {{url: {url:?}, schema: {name}}}
+producer: {{location: tests, spool: {{path: {spool:?}, max_size: 256MiB}}, listen: 127.0.0.1:0}}
+consumer: {{lease: {lease}ms, listen: 127.0.0.1:0}}
+defaults: {{interval: {interval}ms, timeout: 5s}}
+domains:{sites}
+"
+        );
+        // Renamed into place: a service that is starting may be reading it.
+        let written = self.folder().join("config.yml.new");
+        fs::write(&written, text).unwrap();
+        fs::rename(&written, &path).unwrap();
+        path
+    }
+}

@@ -1,0 +1,68 @@
+//! Kafka, ZooKeeper and PostgreSQL: one set that all tests share, and sets of their own for tests that treat them badly.
+
+use std::ops::Deref;
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+
+use isitup_dev::{Stack, StackOptions};
+
+use super::binaries;
+
+/// How many tests may have servers of their own at one time: each set takes half a gigabyte and some CPU to start.
+const MOST_OWN: usize = 2;
+
+/// The servers that tests share. They end with this process.
+pub(crate) fn shared_servers() -> &'static Stack {
+    static SHARED: OnceLock<Stack> = OnceLock::new();
+    SHARED.get_or_init(start)
+}
+
+/// Servers for one test, to be killed, stopped and started as it likes.
+pub(crate) struct OwnServers {
+    stack: Stack,
+    _turn: Turn,
+}
+
+impl OwnServers {
+    /// Waits for its turn and starts them.
+    pub(crate) fn start() -> Self {
+        let turn = Turn::take();
+        Self { stack: start(), _turn: turn }
+    }
+}
+
+impl Deref for OwnServers {
+    type Target = Stack;
+
+    fn deref(&self) -> &Stack {
+        &self.stack
+    }
+}
+
+fn start() -> Stack {
+    let only = ["kafka", "postgres"].map(str::to_owned).into();
+    let program = binaries::fresh("isitup-dev");
+    // Without fsync the database loses nothing as long as the machine runs, and no test stops the machine.
+    Stack::start_with(&program, &StackOptions { only, no_fsync: true, ..StackOptions::default() }).unwrap()
+}
+
+static OWN_RUNNING: Mutex<usize> = Mutex::new(0);
+static TURN_ENDED: Condvar = Condvar::new();
+
+/// The right to run servers of one's own.
+struct Turn;
+
+impl Turn {
+    fn take() -> Self {
+        let running = OWN_RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut running = TURN_ENDED.wait_while(running, |running| *running >= MOST_OWN).unwrap();
+        *running += 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *OWN_RUNNING.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        TURN_ENDED.notify_one();
+    }
+}

@@ -1,0 +1,107 @@
+//! A producer that dies without a word, and one whose spool was copied.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{Pipeline, eventually, site};
+
+#[test]
+fn a_producer_killed_in_mid_work_goes_on_under_its_name_and_declares_the_time_between() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("producer_killed").busy_with(&site);
+    let _consumer = pipeline.consumer();
+    for _ in 0..2 {
+        let producer = pipeline.producer();
+        pipeline.wait_for_more_rows(400);
+        producer.kill9();
+    }
+    let asked = site.asked();
+    let producer = pipeline.producer();
+    eventually("checks go on", || site.asked() > asked + 400);
+    pipeline.prove(producer);
+
+    let mut database = pipeline.database();
+    assert_eq!(database.count("producer"), 1, "the spool keeps the producer's name");
+    assert_eq!(database.count("gap WHERE reason = 'producer_down' AND sites IS NULL"), 2);
+    let uncovered = "producer_event s JOIN gap g ON g.reason = 'producer_down' AND g.producer_id = s.producer_id
+                     WHERE s.state = 'started' AND s.seq > 1 AND g.seq = s.seq - 1 AND g.\"to\" <= s.at";
+    assert_eq!(database.count(uncovered), 2, "each later start begins by declaring the time before it");
+}
+
+#[test]
+fn a_producer_killed_while_kafka_is_away_publishes_what_it_had_spooled() {
+    let site = site::well("hello");
+    // Nobody has this topic or broker: it is as far away as can be.
+    let pipeline = Pipeline::new("killed_offline").site("a", site.url()).site("b", site.url());
+    let mut offline = pipeline.command("isitup-producer", &[]);
+    offline.env("ISITUP__KAFKA__BROKERS", "127.0.0.1:1");
+    let producer = crate::harness::Service::start("the producer", offline);
+    eventually("20 events wait in the spool", || producer.metric("isitup_spool_events") >= 20.0);
+    producer.kill9();
+
+    let producer = pipeline.producer();
+    let _consumer = pipeline.consumer();
+    pipeline.wait_for_rows(20);
+    pipeline.prove(producer);
+    let (_, audit) = pipeline.audit();
+    assert_eq!(audit["producers"].as_array().map(Vec::len), Some(1));
+}
+
+#[test]
+fn a_second_producer_on_the_same_spool_is_refused() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("one_spool").site("a", site.url());
+    let producer = pipeline.producer();
+    eventually("the first one works", || producer.get("/health/ready").0 == 200);
+    let second = pipeline.producer().wait();
+    assert_eq!(second.code, Some(1));
+    assert!(second.log.contains("is in use by another producer"), "{}", second.log);
+}
+
+#[test]
+fn numbers_that_a_copied_spool_issues_again_are_named_as_doubled() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("copied_spool").site("a", site.url()).site("b", site.url());
+    let _consumer = pipeline.consumer();
+    let run_for_ten_checks = || {
+        let (producer, asked) = (pipeline.producer(), site.asked());
+        eventually("10 checks are made", || site.asked() >= asked + 10);
+        assert_eq!(producer.sigterm().code, Some(0));
+    };
+    run_for_ten_checks();
+    let copy = pipeline.folder().join("copy");
+    copy_folder(&pipeline.spool(), &copy);
+    run_for_ten_checks();
+    pipeline.prove_stored();
+
+    fs::remove_dir_all(pipeline.spool()).unwrap();
+    fs::rename(copy, pipeline.spool()).unwrap();
+    run_for_ten_checks();
+    pipeline.wait_until_read();
+    let mut seen = BTreeSet::new();
+    let mut events: Vec<(u64, String)> =
+        pipeline.topic().events().iter().map(|event| (event["seq"].as_u64().unwrap(), event.to_string())).collect();
+    // Kafka may hold an event twice; that is no other event.
+    events.sort();
+    events.dedup();
+    let doubled: BTreeSet<u64> = events.iter().map(|(seq, _)| *seq).filter(|seq| !seen.insert(*seq)).collect();
+    assert!(doubled.len() > 10, "{doubled:?}");
+
+    let (code, audit) = pipeline.audit();
+    let named: BTreeSet<u64> = audit["producers"][0]["doubled_ranges"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|range| range[0].as_u64().unwrap()..=range[1].as_u64().unwrap())
+        .collect();
+    assert_eq!((code, named), (Some(1), doubled));
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
