@@ -65,8 +65,9 @@ rebuild-dev:
 	$(DEV_COMPOSE) up -d --no-deps --force-recreate $(DEV_SERVICES)
 	$(call wait,$(DEV_COMPOSE),$(DEV_SERVICES))
 
+# Orphans are containers of `run`, which would keep the network in use.
 stop-dev:
-	$(DEV_COMPOSE) down $(if $(filter delete,$(DATA)),--volumes)
+	$(DEV_COMPOSE) down --remove-orphans $(if $(filter delete,$(DATA)),--volumes)
 
 peek-data:
 	@$(DEV_COMPOSE) exec $(NO_TERMINAL) isitup-consumer-dev isitup-consumer peek --config $(IN_CONTAINER) $(ARGS)

@@ -1,4 +1,7 @@
 //! CPU of a check from its slot to Kafka's acknowledgement, against bare reqwest.
+//!
+//! Both run side by side at the same rate, so that whatever else the machine does meets both alike; one after the other
+//! they differ by a third on a busy machine, and by chance.
 
 use std::thread;
 use std::time::Duration;
@@ -29,7 +32,7 @@ impl Sample {
     }
 }
 
-/// Measures both by turns.
+/// Measures both in several rounds.
 pub(crate) fn measure(part: Part, setting: &Setting) -> Result<Vec<Figure>> {
     let (name, url, aim) = match part {
         Part::Https => ("https", &setting.target.https, 1.2),
@@ -39,10 +42,10 @@ pub(crate) fn measure(part: Part, setting: &Setting) -> Result<Vec<Figure>> {
     let plan = Plan::of_one_target(name, Duration::from_secs(INTERVAL_SECONDS.into()), sites, url);
     let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for round in 1..=setting.rounds {
-        ours.push(measure_producer(&plan, setting)?.micros_per_check());
-        bare.push(measure_bare(url, setting)?.micros_per_check());
-        let (a, b) = (ours.last().copied().unwrap_or_default(), bare.last().copied().unwrap_or_default());
+        let (a, b) = measure_both(&plan, url, setting)?;
         setting.say(&format!("{name} round {round}: {a:.0} us a check, bare {b:.0} us, ratio {:.2}", a / b));
+        ours.push(a);
+        bare.push(b);
     }
     let ratio = median(ours.iter().zip(&bare).map(|(ours, bare)| ours / bare));
     Ok(vec![
@@ -52,31 +55,31 @@ pub(crate) fn measure(part: Part, setting: &Setting) -> Result<Vec<Figure>> {
     ])
 }
 
-fn measure_producer(plan: &Plan, setting: &Setting) -> Result<Sample> {
-    let service = plan.start_producer(setting)?;
-    let published = |service: &Service| -> Result<Sample> {
-        let metrics = service.metrics()?;
-        let down = metrics.sum("isitup_checks_total", "down");
-        if down > 0.0 {
-            bail!("{down} checks of the target said down");
-        }
-        Ok(Sample { checks: metrics.sum("isitup_events_published_total", "") as u64, cpu: cpu(service.pid())? })
+/// Microseconds of CPU: of a check, and of a request of bare reqwest.
+fn measure_both(plan: &Plan, url: &str, setting: &Setting) -> Result<(f64, f64)> {
+    let producer = plan.start_producer(setting)?;
+    let mut bare = Bare::start(url, setting.rate, &setting.target.ca_file.to_string_lossy())?;
+    let mut sample = || -> Result<(Sample, Sample)> {
+        let bare = Sample { checks: bare.count()?, cpu: cpu(bare.pid())? };
+        Ok((published(&producer)?, bare))
     };
     thread::sleep(WARM_UP);
-    let before = published(&service)?;
+    let before = sample()?;
     thread::sleep(Duration::from_secs(setting.seconds));
-    let after = published(&service)?;
-    service.stop()?;
-    checked(setting, before, after)
+    let after = sample()?;
+    producer.stop()?;
+    let ours = checked(setting, before.0, after.0)?;
+    Ok((ours.micros_per_check(), checked(setting, before.1, after.1)?.micros_per_check()))
 }
 
-fn measure_bare(url: &str, setting: &Setting) -> Result<Sample> {
-    let mut bare = Bare::start(url, setting.rate, &setting.target.ca_file.to_string_lossy())?;
-    thread::sleep(WARM_UP);
-    let before = Sample { checks: bare.count()?, cpu: cpu(bare.pid())? };
-    thread::sleep(Duration::from_secs(setting.seconds));
-    let after = Sample { checks: bare.count()?, cpu: cpu(bare.pid())? };
-    checked(setting, before, after)
+/// What the producer has brought to Kafka so far.
+fn published(producer: &Service) -> Result<Sample> {
+    let metrics = producer.metrics()?;
+    let down = metrics.sum("isitup_checks_total", "down");
+    if down > 0.0 {
+        bail!("{down} checks of the target said down");
+    }
+    Ok(Sample { checks: metrics.sum("isitup_events_published_total", "") as u64, cpu: cpu(producer.pid())? })
 }
 
 /// What lies between two samples, if it is about as much as was asked for: else the machine was too busy to compare.

@@ -17,13 +17,13 @@ pub(crate) struct Cli {
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
-    /// Pairs of measurements of http and https, of which the median counts
+    /// Measurements of http and https, of which the median counts
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) rounds: u32,
     /// Seconds of each measurement of http, https and latency
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) seconds: u64,
-    /// Checks a second of http and https
+    /// Checks a second of http and https, and as many requests of the yardstick beside them
     #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=5000))]
     pub(crate) rate: u32,
     /// Events for the store
@@ -36,7 +36,7 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  make bench                           all of it, some six minutes
+  make bench                           all of it, some five minutes
   make bench ARGS=\"http https\"         two parts
   make bench ARGS=\"store --json\"       for programs";
 

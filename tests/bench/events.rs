@@ -100,7 +100,7 @@ impl Events {
 
 /// One site in fifty is down, and another one in fifty changes every twenty checks.
 fn is_down(slot: u64, site: u64) -> bool {
-    site % 50 == 0 || (site % 50 == 7 && slot / 20 % 2 == 1)
+    site.is_multiple_of(50) || (site % 50 == 7 && slot / 20 % 2 == 1)
 }
 
 fn outcome(slot: u64, site: u64) -> Outcome {

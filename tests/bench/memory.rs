@@ -43,7 +43,7 @@ fn few(setting: &Setting) -> Result<Vec<Figure>> {
 fn many(setting: &Setting) -> Result<Vec<Figure>> {
     const SITES: usize = 10_000;
     let target = &setting.target;
-    let url = |index: usize| if index % 10 == 0 { &target.black_hole } else { &target.http };
+    let url = |index: usize| if index.is_multiple_of(10) { &target.black_hole } else { &target.http };
     let plan = Plan { name: "holes".into(), interval: INTERVAL, urls: (0..SITES).map(|i| url(i).clone()).collect() };
     let producer = plan.start_producer(setting)?;
     thread::sleep(FIRST_TURN);

@@ -67,7 +67,7 @@ impl Target {
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let folder = args.first().context("the target needs a folder")?;
     let tls = Arc::new(tls_config(Path::new(folder))?);
-    let http = serve(|stream| answer(stream))?;
+    let http = serve(answer)?;
     let https = serve(move |stream| {
         let session = ServerConnection::new(Arc::clone(&tls)).map_err(io::Error::other)?;
         answer(StreamOwned::new(session, stream))

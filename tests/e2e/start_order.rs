@@ -21,7 +21,7 @@ fn a_producer_that_starts_long_before_any_consumer_loses_nothing() {
     let site = site::well("hello");
     let pipeline = Pipeline::new("producer_first").site("a", site.url()).site("b", site.url());
     let producer = pipeline.producer();
-    eventually("20 events are published", || producer.metric("isitup_events_published_total") >= 20.0);
+    producer.wait_until_published(20);
     let _consumer = pipeline.consumer();
     pipeline.wait_for_rows(SOME);
     pipeline.prove(producer);

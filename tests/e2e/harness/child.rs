@@ -112,6 +112,14 @@ impl Service {
         text.lines().filter(is_it).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
     }
 
+    /// Waits until a producer has had so many events acknowledged by Kafka.
+    #[track_caller]
+    pub(crate) fn wait_until_published(&self, events: u32) {
+        eventually(&format!("{events} events are published"), || {
+            self.metric("isitup_events_published_total") >= f64::from(events)
+        });
+    }
+
     /// Where it serves health and metrics: a free port, which it tells in its log.
     fn address(&self) -> SocketAddr {
         let mut address = None;
