@@ -26,21 +26,25 @@ pub(crate) fn run(context: &Context, args: DropArgs) -> Result<Answer, CommandEr
     let schema = store.schema().as_str();
     let mut session = store.session()?;
     let mut tx = session.begin_long()?;
-    let Some(contents) = removal::contents(&mut tx)? else {
+    let contents = removal::contents(&mut tx)?;
+    if !args.yes {
+        print(&describe(schema, contents.as_deref()))?;
+        return Err(CommandError::Usage("nothing was dropped; to drop all of this for good, add --yes".into()));
+    }
+    let Some(contents) = contents else {
         print(&format!("there is no schema {schema}: nothing to drop"))?;
         return Ok(Answer::Yes);
     };
-    if !args.yes {
-        print(&describe(schema, &contents))?;
-        return Err(CommandError::Usage("nothing was dropped; to drop all of this for good, add --yes".into()));
-    }
     removal::drop_schema(&mut tx)?;
     tx.commit()?;
     print(&format!("schema {schema} dropped, with {} tables", contents.len()))?;
     Ok(Answer::Yes)
 }
 
-fn describe(schema: &str, contents: &[TableSize]) -> String {
+fn describe(schema: &str, contents: Option<&[TableSize]>) -> String {
+    let Some(contents) = contents else {
+        return format!("there is no schema {schema}: there would be nothing to drop");
+    };
     let mut sizes = table(&["TABLE", "ROWS"]);
     for TableSize { table, rows } in contents {
         sizes.add_row([table.clone(), rows.to_string()]);
