@@ -81,6 +81,6 @@ machete:
 		echo "SKIPPED: unused dependencies: cargo-machete is not here (cargo install --locked cargo-machete)"; \
 	fi
 
-bench: deps ## measure: CPU per check and per row, latency, memory
+bench: deps ## measure: CPU per check and per row, memory, latency (ARGS="http store --json" chooses)
 	$(CARGO) build --release --workspace $(LOCKED)
-	$(CARGO) bench --workspace $(LOCKED)
+	$(CARGO) bench -p isitup-tests --bench pipeline $(LOCKED) -- $(ARGS)

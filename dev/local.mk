@@ -1,14 +1,13 @@
 # Without a Docker engine: isitup-dev starts real Kafka, ZooKeeper and PostgreSQL as processes of this machine, in .dev/.
-
-PACKAGES := -p isitup-dev -p isitup-producer -p isitup-consumer
+# Always the whole workspace is built: parts of it would share fewer features, and be compiled again for each set.
 
 run-dev: deps
 	@echo "No Docker engine answers: everything runs as processes of this machine."
-	$(CARGO) build $(LOCKED) $(PACKAGES)
+	$(CARGO) build $(LOCKED) --workspace
 	@$(DEV) up --config $(CONFIG)
 
 rebuild-dev:
-	$(CARGO) build $(LOCKED) -p isitup-producer -p isitup-consumer
+	$(CARGO) build $(LOCKED) --workspace
 	@$(DEV) restart-services
 
 stop-dev:
@@ -22,11 +21,11 @@ round-trip: built
 
 # The set-up's own environment belongs to its own configuration only.
 setup-database: deps
-	$(CARGO) build $(LOCKED) $(PACKAGES)
+	$(CARGO) build $(LOCKED) --workspace
 	@$(if $(filter config.dev.yml,$(CONFIG)),$(DEV) exec -- isitup-consumer,$(DEBUG)/isitup-consumer) migrate --config $(CONFIG)
 
 run-prod: deps
-	$(CARGO) build --release $(LOCKED) $(PACKAGES)
+	$(CARGO) build --release $(LOCKED) --workspace
 	$(TARGET)/release/isitup-dev services --config config.prod.yml
 
 .PHONY: built
