@@ -16,7 +16,7 @@ use crate::one_shot;
 #[command(name = "isitup-producer", version, after_help = EXAMPLES)]
 pub struct Cli {
     /// Configuration file (YAML); ISITUP__ environment variables override it, or replace it
-    #[arg(short, long, global = true, value_name = "FILE")]
+    #[arg(short, long, global = true, value_name = "FILE", env = "ISITUP_CONFIG")]
     config: Option<PathBuf>,
     /// Least serious level to log: off, error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL")]

@@ -22,6 +22,8 @@ use crate::spool::Intake;
 const MOST_WAITING: usize = 1024;
 /// A thread with nothing to do for this long ends.
 const IDLE: Duration = Duration::from_secs(30);
+/// Threads with nothing to do that a lane keeps, beside half as many as are busy, for the next burst.
+const SPARE: usize = 16;
 /// A check needs little stack; hundreds of threads need little each.
 const STACK: usize = 512 << 10;
 
@@ -216,9 +218,10 @@ impl Worker<'_> {
                 Ok(job) => self.check(&job),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             }
-            // A burst leaves more threads than the load needs: few and warm ones do the same work cheaper.
+            // A burst leaves more threads than the load needs: few and warm ones do the same work cheaper. And when black
+            // holes pass from one lane to the other, the threads they leave are those that the other lane needs.
             let busy = self.lane.all.load(Ordering::Relaxed).saturating_sub(others_idle);
-            if others_idle > 8 + 2 * busy {
+            if others_idle > SPARE + busy / 2 {
                 return;
             }
         }

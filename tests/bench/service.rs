@@ -164,7 +164,8 @@ impl Metrics {
             let (found, labels) = series.split_once('{').unwrap_or((series, ""));
             (found == name && labels.contains(label)).then(|| value.parse::<f64>().ok())?
         });
-        series.sum()
+        // The sum of no floats is minus zero.
+        series.sum::<f64>() + 0.0
     }
 
     /// The bound below which `share` of what the histogram `name` has seen since `before` lies, and its unit is that of
