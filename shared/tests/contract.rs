@@ -43,6 +43,7 @@ fn check() -> Check {
         },
         certificate_expires_at: Some(time(0)),
         config_hash: "0f3c".into(),
+        ..Check::up("", "", time(0))
     }
 }
 

@@ -44,11 +44,9 @@ impl Events {
         let step = INTERVAL / 1000;
         let scheduled_at = self.begin.after(INTERVAL * slot as u32 + step * site as u32);
         let total = 20_000 + seq * 7919 % 50_000;
+        let url = format!("https://www.site-{site:04}.example/status");
         Check {
-            site: format!("https://www.site-{site:04}.example/status"),
-            url: format!("https://www.site-{site:04}.example/status"),
             group: Some(format!("group-{}", site % 10)),
-            scheduled_at,
             started_at: scheduled_at.after(Duration::from_micros(900)),
             finished_at: scheduled_at.after(Duration::from_micros(900 + total)),
             outcome: outcome(slot, site),
@@ -57,8 +55,6 @@ impl Events {
             body_bytes: Some(14_321 + seq % 100),
             http_version: Some("HTTP/1.1".into()),
             remote_addr: Some(format!("192.0.2.{}:443", site % 250)),
-            final_url: None,
-            redirects: 0,
             timings_us: Timings {
                 dns: Some(total / 20),
                 connect: Some(total / 5),
@@ -68,7 +64,11 @@ impl Events {
                 total,
             },
             certificate_expires_at: Some(self.begin.after(Duration::from_secs(60 * 24 * 3600))),
+            certificate_subject: Some(format!("CN=www.site-{site:04}.example")),
+            certificate_issuer: Some("C=US, O=Let's Encrypt, CN=R11".into()),
+            queue_us: Some(40 + seq % 50),
             config_hash: format!("{site:016x}"),
+            ..Check::up(url.clone(), url, scheduled_at)
         }
     }
 

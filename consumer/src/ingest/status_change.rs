@@ -84,7 +84,7 @@ fn step(known: &Status, envelope: &Envelope, check: &Check, version_id: i32) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use isitup_shared::event::{FailureKind, Outcome, Timings};
+    use isitup_shared::event::{FailureKind, Outcome};
     use isitup_shared::time::UtcTime;
     use uuid::Uuid;
 
@@ -93,25 +93,8 @@ mod tests {
     fn event(producer: u128, seq: u64, second: i64, up: bool) -> (Envelope, Check) {
         let envelope = Envelope { v: 1, producer_id: Uuid::from_u128(producer), seq, location: "here".into() };
         let at = UtcTime::from_micros(second * SECOND);
-        let check = Check {
-            site: "site".into(),
-            url: "https://site/".into(),
-            group: None,
-            scheduled_at: at,
-            started_at: at,
-            finished_at: at,
-            outcome: if up { Outcome::Up } else { Outcome::down(FailureKind::Status, "500") },
-            status: None,
-            body_matched: None,
-            body_bytes: None,
-            http_version: None,
-            remote_addr: None,
-            final_url: None,
-            redirects: 0,
-            timings_us: Timings::default(),
-            certificate_expires_at: None,
-            config_hash: "c".into(),
-        };
+        let outcome = if up { Outcome::Up } else { Outcome::down(FailureKind::Status, "500") };
+        let check = Check { outcome, config_hash: "c".into(), ..Check::up("site", "https://site/", at) };
         (envelope, check)
     }
 

@@ -73,10 +73,7 @@ impl Checker {
 fn report(site: &Site, visit: Visit<'_>, scheduled_at: UtcTime, started_at: UtcTime) -> Check {
     let failure = visit.failure.clone().or_else(|| judge::judge(&site.expect, &visit, started_at));
     Check {
-        site: site.name.to_string(),
-        url: site.shown_url.clone(),
         group: site.group.clone(),
-        scheduled_at,
         started_at,
         // Measured by the monotonic clock: a step of the wall clock must not make a check end before it began.
         finished_at: started_at.after(visit.total),
@@ -91,5 +88,6 @@ fn report(site: &Site, visit: Visit<'_>, scheduled_at: UtcTime, started_at: UtcT
         timings_us: visit.phases.with_total(visit.total),
         certificate_expires_at: visit.certificate.map(|certificate| certificate.expires_at),
         config_hash: site.config_hash.clone(),
+        ..Check::up(&*site.name, &*site.shown_url, scheduled_at)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isitup_shared::config::SpoolConfig;
-use isitup_shared::event::{Body, Check, Draft, FailureKind, Gap, GapReason, Outcome, SeqRange, Timings, decode};
+use isitup_shared::event::{Body, Check, Draft, FailureKind, Gap, GapReason, Outcome, SeqRange, decode};
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
 
@@ -21,25 +21,9 @@ fn at(second: i64) -> UtcTime {
 }
 
 fn draft(second: i64, outcome: Outcome) -> Draft {
-    Draft::new(&Body::Check(Box::new(Check {
-        site: "site".into(),
-        url: "https://example.com/".into(),
-        group: None,
-        scheduled_at: at(second),
-        started_at: at(second),
-        finished_at: at(second),
-        outcome,
-        status: Some(200),
-        body_matched: None,
-        body_bytes: None,
-        http_version: None,
-        remote_addr: None,
-        final_url: None,
-        redirects: 0,
-        timings_us: Timings::default(),
-        certificate_expires_at: None,
-        config_hash: String::new(),
-    })))
+    let url = "https://example.com/";
+    let check = Check { outcome, status: Some(200), ..Check::up("site", url, at(second)) };
+    Draft::new(&Body::Check(Box::new(check)))
 }
 
 struct Running {

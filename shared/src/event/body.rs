@@ -62,11 +62,108 @@ pub struct Check {
     pub redirects: u32,
     /// How long each phase took, as far as the check got.
     pub timings_us: Timings,
-    /// When the certificate of the last TLS connection expires.
+    /// The requests one by one, where redirects were followed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hops: Vec<HopReport>,
+    /// What else was not as expected, beside the failure.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_failures: Vec<Failure>,
+    /// When the first certificate of the chain that was presented expires; of the last TLS connection. A root that was
+    /// sent along does not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_expires_at: Option<UtcTime>,
+    /// For whom that certificate was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_subject: Option<String>,
+    /// Who signed that certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_issuer: Option<String>,
+    /// Whether the certificate was not verified, as configured.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub insecure: bool,
+    /// The answer code of a name server, such as `NOERROR`; only of `dns://` sites.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns_code: Option<String>,
+    /// How long the check waited for a free thread, in microseconds. That and the work before it make the lateness.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue_us: Option<u64>,
+    /// Whether the reference address answered when this check could not connect; absent where it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_answered: Option<bool>,
+    /// Why this failure says nothing about the site: something was wrong on the producer's side. Such a slot is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prober_fault: Option<String>,
+    /// Whether the slot lies in a maintenance window: it counts neither as up nor as down.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub maintenance: bool,
+    /// Which confirmation of a failure this is, from 1; absent of the scheduled check itself. A confirmation has its
+    /// slot's `scheduled_at`, and counts neither as up nor as down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub confirmation: Option<u32>,
+    /// Of a scheduled check that failed: whether all its confirmations failed too. False means the slot counts as up;
+    /// absent that none was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed: Option<bool>,
     /// Which configuration of the site this result belongs to.
     pub config_hash: String,
+}
+
+impl Check {
+    /// A check of `site` at `url` that found it up, with all that is optional left out; `started_at` is the slot too.
+    /// For struct update syntax, where most fields are as here.
+    pub fn up(site: impl Into<String>, url: impl Into<String>, started_at: UtcTime) -> Self {
+        Self {
+            site: site.into(),
+            url: url.into(),
+            group: None,
+            scheduled_at: started_at,
+            started_at,
+            finished_at: started_at,
+            outcome: Outcome::Up,
+            status: None,
+            body_matched: None,
+            body_bytes: None,
+            http_version: None,
+            remote_addr: None,
+            final_url: None,
+            redirects: 0,
+            timings_us: Timings::default(),
+            hops: Vec::new(),
+            further_failures: Vec::new(),
+            certificate_expires_at: None,
+            certificate_subject: None,
+            certificate_issuer: None,
+            insecure: false,
+            dns_code: None,
+            queue_us: None,
+            reference_answered: None,
+            prober_fault: None,
+            maintenance: false,
+            confirmation: None,
+            confirmed: None,
+            config_hash: String::new(),
+        }
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+/// One request of a check that followed redirects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HopReport {
+    /// What was requested, without credentials.
+    pub url: String,
+    /// HTTP status of the answer; absent where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The address and port that answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_addr: Option<String>,
+    /// How long each of its phases took.
+    pub timings_us: Timings,
 }
 
 /// Whether a site was up. An outage is data, not an error.

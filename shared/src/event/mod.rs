@@ -8,8 +8,8 @@ mod codec;
 mod schema;
 
 pub use body::{
-    Body, Check, ClockStep, Failure, FailureKind, Gap, GapReason, Outcome, ProducerReport, ProducerState, SeqRange,
-    TimeSpan, Timings,
+    Body, Check, ClockStep, Failure, FailureKind, Gap, GapReason, HopReport, Outcome, ProducerReport, ProducerState,
+    SeqRange, TimeSpan, Timings,
 };
 pub use codec::{DecodeError, Draft, Rank, Sealer, decode};
 pub use schema::json_schema;
