@@ -32,7 +32,7 @@ impl Config {
         let consumer = ConsumerConfig::read(&mut root);
         // Read only so that its mistakes are found here too.
         ProducerConfig::read(&mut root);
-        for key in ["defaults", "domains", "domains_file"] {
+        for key in ["defaults", "groups", "domains", "domains_file"] {
             root.skip(key);
         }
         let is_whole = postgres.is_some() || !wants_postgres;

@@ -1,15 +1,20 @@
 //! The configuration as the producer needs it: the shared sections, and the sites, each checked into a [`Site`].
 
 mod domains;
+mod expect;
+mod request;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod transport;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use isitup_shared::config::{self, KafkaConfig, LogConfig, Problem, Problems, ProducerConfig, Section};
 
 use crate::site::{Site, SiteSettings, short_hash};
+use domains::Layers;
 use settings::Reader;
 
 /// All that the producer is told.
@@ -23,6 +28,8 @@ pub struct Settings {
     pub producer: ProducerConfig,
     /// The sites, in the order of the configuration; never empty, and no two of one name.
     pub sites: Vec<Site>,
+    /// Files, and patterns of files, that the sites depend on beside the configuration itself.
+    pub sources: Vec<PathBuf>,
     /// Hash of the whole set of sites, whatever their order.
     pub config_hash: String,
 }
@@ -31,9 +38,11 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct Sites {
     /// What holds for a site that says nothing else.
-    pub defaults: SiteSettings,
+    pub defaults: Arc<SiteSettings>,
     /// The configured sites; here there may be none.
     pub list: Vec<Site>,
+    /// Files, and patterns of files, that they depend on beside the configuration itself.
+    pub sources: Vec<PathBuf>,
 }
 
 impl Settings {
@@ -51,7 +60,7 @@ impl Settings {
         // `finish` has failed where the section could not be read; the error here is never seen.
         let kafka = kafka.ok_or_else(|| Problems(Vec::new()))?;
         let config_hash = hash_of(&sites.list);
-        Ok(Self { log, kafka, producer, sites: sites.list, config_hash })
+        Ok(Self { log, kafka, producer, sites: sites.list, sources: sites.sources, config_hash })
     }
 }
 
@@ -75,11 +84,9 @@ fn read_sites(root: &mut Section, file: Option<&Path>) -> (Sites, Vec<Problem>) 
         root.skip(other);
     }
     let mut reader = Reader::new(file.and_then(Path::parent));
-    let mut section = root.section("defaults");
-    let defaults = reader.settings(&mut section, "defaults", &SiteSettings::default());
-    section.finish();
-    let list = domains::read(root, &mut reader, &defaults);
-    (Sites { defaults, list }, reader.problems)
+    let layers = Layers::read(root, &mut reader);
+    let list = domains::read(root, &mut reader, &layers);
+    (Sites { defaults: layers.defaults, list, sources: reader.sources }, reader.problems)
 }
 
 /// How many sites there must be.
@@ -133,7 +140,7 @@ fn no_site(file: Option<&Path>) -> Problem {
 }
 
 fn hash_of(sites: &[Site]) -> String {
-    let mut hashes: Vec<&str> = sites.iter().map(|site| site.config_hash.as_str()).collect();
+    let mut hashes: Vec<&str> = sites.iter().map(|site| &*site.config_hash).collect();
     hashes.sort_unstable();
     short_hash(hashes)
 }

@@ -74,7 +74,7 @@ impl Dispatcher {
     ) -> Self {
         let clock = Clock::new();
         let begin = clock.now();
-        let slots = sites.iter().map(|state| Slots::new(&state.site.name, state.site.interval)).collect();
+        let slots = sites.iter().map(|state| Slots::new(&state.site.name, state.site.settings.interval)).collect();
         let schedule = Schedule::new(slots, begin);
         let begun = vec![begin; sites.len()];
         let missed = BTreeMap::new();

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use isitup_shared::config::Problems;
 use isitup_shared::event::{Body, Check, Draft, Outcome, Sealer};
@@ -13,7 +14,7 @@ use uuid::Uuid;
 use crate::checker::{Checker, Trust};
 use crate::cli::{NO, USAGE};
 use crate::config::{Settings, Sites};
-use crate::site::{Site, SiteSettings};
+use crate::site::Site;
 use crate::target::Target;
 
 /// The location in events of single checks, which no configured producer makes.
@@ -23,7 +24,7 @@ const LOCATION: &str = "check";
 pub(crate) fn check(urls: &[String], config: Option<&Path>, json: bool) -> Result<u8, Problems> {
     let defaults = match config {
         Some(file) => Sites::load(Some(file))?.defaults,
-        None => SiteSettings::default(),
+        None => Arc::default(),
     };
     let mut sites = Vec::new();
     for url in urls {
@@ -57,7 +58,7 @@ pub(crate) fn check(urls: &[String], config: Option<&Path>, json: bool) -> Resul
 /// Tells what a well configuration says.
 pub(crate) fn describe(settings: &Settings) -> u8 {
     let Settings { kafka, producer, sites, .. } = settings;
-    let per_second: f64 = sites.iter().map(|site| 1.0 / site.interval.as_secs_f64()).sum();
+    let per_second: f64 = sites.iter().map(|site| 1.0 / site.settings.interval.as_secs_f64()).sum();
     say(&format!("well: {} sites, {per_second:.2} checks/s", sites.len()));
     say(&format!("  kafka   {} topic {}", kafka.brokers.join(","), kafka.topic));
     say(&format!(
@@ -71,7 +72,7 @@ pub(crate) fn describe(settings: &Settings) -> u8 {
     for site in sites {
         say(&format!(
             "  {:width$}  every {:?}, timeout {:?}  {}",
-            site.name, site.interval, site.timeout, site.shown_url
+            site.name, site.settings.interval, site.settings.timeout, site.shown_url
         ));
     }
     0

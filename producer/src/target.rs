@@ -4,13 +4,120 @@ use std::fmt;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use reqwest::header::HeaderValue;
-use url::Url;
+use url::{Host, Url};
+
+/// What is checked, by the scheme of its URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `http://` and `https://`: a request. Without credentials and fragment.
+    Http(Url),
+    /// `tcp://host:port`: a connection.
+    Tcp(Address),
+    /// `tls://host:port`: a connection and its certificate.
+    Tls(Address),
+    /// `dns://server/name?type=A`: a question to a name server.
+    Dns(Question),
+}
+
+/// A host and a port of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// A name or an address.
+    pub host: Host<String>,
+    /// The port.
+    pub port: u16,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)
+    }
+}
+
+/// What a name server is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Which name server.
+    pub server: Address,
+    /// The name.
+    pub name: String,
+    /// The type of record.
+    pub record_type: RecordType,
+}
+
+macro_rules! record_types {
+    ($($name:ident = $word:literal),+ $(,)?) => {
+        /// Types of records that can be asked for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the names are those of the DNS")]
+        pub enum RecordType { $($name),+ }
+
+        impl RecordType {
+            /// All of them, as they are written.
+            pub const ALL: &[&str] = &[$($word),+];
+
+            /// As it is written.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word),+ }
+            }
+
+            /// Reads one, in whatever letters.
+            pub fn parse(text: &str) -> Option<Self> {
+                match text.to_ascii_uppercase().as_str() {
+                    $($word => Some(Self::$name),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+record_types! {
+    A = "A", Aaaa = "AAAA", Caa = "CAA", Cname = "CNAME", Mx = "MX", Ns = "NS", Ptr = "PTR", Soa = "SOA", Srv = "SRV",
+    Txt = "TXT",
+}
+
+impl Endpoint {
+    /// The kind of site.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Http(_) => Kind::Http,
+            Self::Tcp(_) => Kind::Tcp,
+            Self::Tls(_) => Kind::Tls,
+            Self::Dns(_) => Kind::Dns,
+        }
+    }
+
+    /// In its normal form.
+    pub fn normal(&self) -> String {
+        match self {
+            Self::Http(url) => url.to_string(),
+            Self::Tcp(address) => format!("tcp://{address}"),
+            Self::Tls(address) => format!("tls://{address}"),
+            Self::Dns(Question { server, name, record_type }) => {
+                format!("dns://{server}/{name}?type={}", record_type.as_str())
+            }
+        }
+    }
+}
+
+/// The kinds of site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// [`Endpoint::Http`].
+    Http,
+    /// [`Endpoint::Tcp`].
+    Tcp,
+    /// [`Endpoint::Tls`].
+    Tls,
+    /// [`Endpoint::Dns`].
+    Dns,
+}
 
 /// A URL that can be checked, its credentials kept apart.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// Without credentials and fragment.
-    pub url: Url,
+    /// What is checked.
+    pub endpoint: Endpoint,
     /// As people may see it: the URL without credentials, with a closing `/` only where one was written.
     pub shown: String,
     /// The credentials as a sensitive `Authorization` header.
@@ -30,24 +137,74 @@ impl Target {
     /// Reads a URL, or a bare name such as `example.com`, which means `https://example.com`.
     ///
     /// # Errors
-    /// When it is no URL, or one of another scheme than http and https.
+    /// When it is no URL, or one of a scheme that cannot be checked.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         let text = text.trim();
-        let fail = |reason: String| TargetError { text: text.to_owned(), reason };
-        let whole = with_scheme(text).ok_or_else(|| fail("is not a URL: write it like https://example.com".into()))?;
-        let mut url = Url::parse(&whole)
-            .map_err(|error| fail(format!("is not a URL: {error}; write it like https://example.com")))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(fail(format!("{} cannot be checked: http and https can", url.scheme())));
-        }
+        Self::read(text).map_err(|reason| TargetError { text: text.to_owned(), reason })
+    }
+
+    fn read(text: &str) -> Result<Self, String> {
+        let whole = with_scheme(text).ok_or("is not a URL: write it like https://example.com")?;
+        let url =
+            Url::parse(&whole).map_err(|error| format!("is not a URL: {error}; write it like https://example.com"))?;
+        let endpoint = match url.scheme() {
+            "http" | "https" => return Ok(Self::http(url, text)),
+            "tcp" => Endpoint::Tcp(address(&url, None, "tcp://host:port")?),
+            "tls" => Endpoint::Tls(address(&url, Some(443), "tls://host:port")?),
+            "dns" => Endpoint::Dns(question(&url)?),
+            other => return Err(format!("{other} cannot be checked: http, https, tcp, tls and dns can")),
+        };
+        let shown = endpoint.normal();
+        Ok(Self { endpoint, shown, authorization: None })
+    }
+
+    fn http(mut url: Url, typed: &str) -> Self {
         let authorization = credentials(&url).map(|pair| basic_authorization(&pair));
         // These fail only for URLs that cannot have credentials, which http and https can.
         let _ = url.set_username("");
         let _ = url.set_password(None);
         url.set_fragment(None);
-        let shown = shown(&url, text);
-        Ok(Self { url, shown, authorization })
+        let shown = shown(&url, typed);
+        Self { endpoint: Endpoint::Http(url), shown, authorization }
     }
+}
+
+/// The host and port of a `url` that has nothing else, written like `form`.
+fn address(url: &Url, default_port: Option<u16>, form: &str) -> Result<Address, String> {
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("has more than a host and a port: write it like {form}"));
+    }
+    host_and_port(url, default_port, form)
+}
+
+fn host_and_port(url: &Url, default_port: Option<u16>, form: &str) -> Result<Address, String> {
+    if credentials(url).is_some() {
+        return Err(format!("has credentials, which nobody would ask for: write it like {form}"));
+    }
+    // The host of such a scheme is not parsed by the URL itself.
+    let host = url.host_str().and_then(|host| Host::parse(host).ok());
+    let host = host.ok_or_else(|| format!("has no host: write it like {form}"))?;
+    let port = url.port().or(default_port).filter(|port| *port > 0);
+    Ok(Address { host, port: port.ok_or_else(|| format!("has no port: write it like {form}"))? })
+}
+
+fn question(url: &Url) -> Result<Question, String> {
+    const FORM: &str = "dns://server/name?type=A";
+    let server = host_and_port(url, Some(53), FORM)?;
+    let name = url.path().trim_matches('/');
+    let is_name = !name.is_empty() && name.len() <= 253 && !name.contains(['/', '%']);
+    if !is_name {
+        return Err(format!("asks for no name: write it like {FORM}"));
+    }
+    let mut record_type = RecordType::A;
+    for (key, value) in url.query_pairs() {
+        if key != "type" {
+            return Err(format!("has a parameter {key:?} that says nothing: write it like {FORM}"));
+        }
+        record_type = RecordType::parse(&value)
+            .ok_or_else(|| format!("asks for records of type {value:?}: {} can be", RecordType::ALL.join(", ")))?;
+    }
+    Ok(Question { server, name: name.to_owned(), record_type })
 }
 
 impl fmt::Display for Target {
@@ -91,7 +248,7 @@ fn percent_decoded(text: &str) -> String {
     url::form_urlencoded::parse(query.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
-fn basic_authorization(pair: &str) -> HeaderValue {
+pub(crate) fn basic_authorization(pair: &str) -> HeaderValue {
     // Base64 is always valid in a header; the fallback only spares an `expect`.
     let mut value = HeaderValue::from_str(&format!("Basic {}", BASE64_STANDARD.encode(pair)))
         .unwrap_or_else(|_| HeaderValue::from_static("Basic"));
@@ -122,17 +279,25 @@ mod tests {
             (" HTTP://Example.com/ ", "http://example.com/", "http://example.com/"),
             ("http://example.com:80#top", "http://example.com/", "http://example.com"),
             ("[::1]:80", "https://[::1]:80/", "https://[::1]:80"),
+            ("tcp://Example.com:25", "tcp://example.com:25", "tcp://example.com:25"),
+            ("tls://[::1]", "tls://[::1]:443", "tls://[::1]:443"),
+            (
+                "dns://192.0.2.53/example.com",
+                "dns://192.0.2.53:53/example.com?type=A",
+                "dns://192.0.2.53:53/example.com?type=A",
+            ),
+            ("dns://ns:5353/a.test?type=mx", "dns://ns:5353/a.test?type=MX", "dns://ns:5353/a.test?type=MX"),
             ("https://bücher.example", "https://xn--bcher-kva.example/", "https://xn--bcher-kva.example"),
         ] {
             let target = Target::parse(typed).unwrap();
-            assert_eq!((target.url.as_str(), target.shown.as_str()), (url, shown), "{typed}");
+            assert_eq!((target.endpoint.normal().as_str(), target.shown.as_str()), (url, shown), "{typed}");
         }
     }
 
     #[test]
     fn credentials_are_kept_apart_and_never_shown() {
         let target = Target::parse("https://us%65r:p%40ss+&@example.com/x").unwrap();
-        assert_eq!(target.url.as_str(), "https://example.com/x");
+        assert_eq!(target.endpoint.normal(), "https://example.com/x");
         assert_eq!(target.authorization.as_ref().unwrap().to_str().unwrap(), "Basic dXNlcjpwQHNzKyY=");
         assert!(!format!("{target:?}").contains("dXNl"), "{target:?}");
     }
@@ -140,8 +305,15 @@ mod tests {
     #[test]
     fn what_cannot_be_checked_says_why_and_keeps_credentials_to_itself() {
         for (typed, message) in [
-            ("ftp://example.com", r#""ftp://example.com": ftp cannot be checked: http and https can"#),
+            ("ftp://example.com", r#""ftp://example.com": ftp cannot be checked: http, https, tcp, tls and dns can"#),
             ("https:/example.com", r#""https:/example.com": is not a URL: write it like https://example.com"#),
+            ("tcp://a.test", r#""tcp://a.test": has no port: write it like tcp://host:port"#),
+            ("tls://a.test/x", r#""tls://a.test/x": has more than a host and a port: write it like tls://host:port"#),
+            ("dns://ns", r#""dns://ns": asks for no name: write it like dns://server/name?type=A"#),
+            (
+                "dns://ns/a.test?type=ANY",
+                r#""dns://ns/a.test?type=ANY": asks for records of type "ANY": A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV, TXT can be"#,
+            ),
             ("", r#""": is not a URL: write it like https://example.com"#),
             (
                 "https://u:s3cret@example.com:99999",

@@ -1,18 +1,20 @@
-//! The HTTP clients of one checker: one for the system's certificates, and a few for sites with certificates of their own.
+//! The HTTP clients of one checker: one for what most sites have, and a few for sites that want something of their own.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::blocking::{Client, Request, Response};
+use reqwest::header::AUTHORIZATION;
 use reqwest::redirect::Policy;
 use reqwest::{Method, Url, retry};
 
 use super::connector::NextHop;
 use super::hop::Hop;
-use super::trust::{OwnCa, Trust};
-use reqwest::header::HeaderMap;
+use super::transport::Transport;
+use super::trust::Trust;
+use crate::site::Site;
 
-/// Clients for own certificates that a checker keeps; each has a thread and some 55 KiB.
+/// Clients of sites that want something of their own, as a checker keeps them; each has a thread and some 55 KiB.
 const MOST_OWN: usize = 2;
 /// As much as HTTP/1 allows for a head here; hyper's own bound for HTTP/2 is so low that well-known sites exceed it.
 const MOST_HEADER_BYTES: u32 = 256 * 1024;
@@ -32,17 +34,18 @@ impl Clients {
         Self { trust: trust.clone(), system: None, own: Vec::new() }
     }
 
-    /// The client for a site with `ca`; the error says why this machine has none to give.
-    pub(super) fn get(&mut self, ca: Option<&OwnCa>) -> Result<&HopClient, String> {
-        let Some(ca) = ca else {
+    /// The client for connections by `transport`; the error says why this machine has none to give.
+    pub(super) fn get(&mut self, transport: &Transport) -> Result<&HopClient, String> {
+        let fingerprint = transport.secret_fingerprint();
+        if fingerprint.is_empty() {
             if self.system.is_none() {
-                self.system = Some(HopClient::new(&self.trust, None)?);
+                self.system = Some(HopClient::new(&self.trust, transport)?);
             }
             return self.system.as_ref().ok_or_else(String::new);
-        };
-        let found = match self.own.iter().position(|(fingerprint, _)| fingerprint == ca.fingerprint()) {
+        }
+        let found = match self.own.iter().position(|(known, _)| known == fingerprint) {
             Some(known) => self.own.remove(known),
-            None => (ca.fingerprint().to_owned(), HopClient::new(&self.trust, Some(ca))?),
+            None => (fingerprint.to_owned(), HopClient::new(&self.trust, transport)?),
         };
         if self.own.len() == MOST_OWN {
             self.own.remove(0);
@@ -51,11 +54,11 @@ impl Clients {
         self.own.last().map(|(_, client)| client).ok_or_else(String::new)
     }
 
-    /// Throws away the client for a site with `ca`.
-    pub(super) fn discard(&mut self, ca: Option<&OwnCa>) {
-        match ca {
-            None => self.system = None,
-            Some(ca) => self.own.retain(|(fingerprint, _)| fingerprint != ca.fingerprint()),
+    /// Throws away the client for connections by `transport`.
+    pub(super) fn discard(&mut self, transport: &Transport) {
+        match transport.secret_fingerprint() {
+            "" => self.system = None,
+            fingerprint => self.own.retain(|(known, _)| known != fingerprint),
         }
     }
 }
@@ -68,9 +71,9 @@ pub(super) struct HopClient {
 }
 
 impl HopClient {
-    fn new(trust: &Trust, ca: Option<&OwnCa>) -> Result<Self, String> {
+    fn new(trust: &Trust, transport: &Transport) -> Result<Self, String> {
         let next = NextHop::default();
-        let config = trust.config_for(ca).map_err(|error| error.to_string())?;
+        let config = trust.config_for(transport).map_err(|error| error.to_string())?;
         let client = Client::builder()
             .tls_backend_preconfigured(config)
             .dns_resolver(Arc::new(trust.resolver.clone()))
@@ -92,19 +95,23 @@ impl HopClient {
         Ok(Self { client, next })
     }
 
-    /// Requests `url` on a fresh connection, told to `hop`; all of it, the body too, may take `timeout`.
+    /// Requests `url` on a fresh connection, told to `hop`; all of it, the body too, may take `timeout`. `site` is given
+    /// where the URL is of the site's own origin: what is configured for it goes nowhere else.
     pub(super) fn get(
         &self,
         url: &Url,
-        headers: Option<&HeaderMap>,
+        site: Option<&Site>,
         timeout: Duration,
         hop: &Arc<Hop>,
     ) -> reqwest::Result<Response> {
         self.next.set(Arc::clone(hop));
         let mut request = Request::new(Method::GET, url.clone());
         *request.timeout_mut() = Some(timeout);
-        if let Some(headers) = headers {
-            request.headers_mut().clone_from(headers);
+        if let Some(site) = site {
+            request.headers_mut().clone_from(&site.settings.request.headers);
+            if let Some(authorization) = &site.authorization {
+                request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+            }
         }
         self.client.execute(request)
     }

@@ -5,33 +5,33 @@ use std::time::Duration;
 use isitup_shared::event::{Failure, FailureKind};
 use isitup_shared::time::UtcTime;
 
-use super::visit::Visit;
+use super::findings::Findings;
 use super::words;
-use crate::site::{BodyPattern, Expect};
+use crate::site::{Expect, Pattern};
 
-/// What is first found wrong with the answer that `visit` got: its status, its body, its certificate, its time. An
+/// What is first found wrong with what was `found`: its status, its body, its certificate, its time. An
 /// answer with the wrong status says little about the rest, and a slow one that is well otherwise is the least evil.
-pub(super) fn judge(expect: &Expect, visit: &Visit<'_>, now: UtcTime) -> Option<Failure> {
-    let found = status(expect, visit)
+pub(super) fn judge(expect: &Expect, found: &Findings, now: UtcTime) -> Option<Failure> {
+    let failed = status(expect, found)
         .map(|detail| (FailureKind::Status, detail))
-        .or_else(|| body(expect, visit).map(|detail| (FailureKind::BodyMismatch, detail)))
-        .or_else(|| certificate(expect, visit, now).map(|detail| (FailureKind::CertificateExpiring, detail)))
-        .or_else(|| time(expect, visit).map(|detail| (FailureKind::ResponseTooSlow, detail)));
-    found.map(|(kind, detail)| Failure { kind, detail })
+        .or_else(|| body(expect, found).map(|detail| (FailureKind::BodyMismatch, detail)))
+        .or_else(|| certificate(expect, found, now).map(|detail| (FailureKind::CertificateExpiring, detail)))
+        .or_else(|| time(expect, found).map(|detail| (FailureKind::ResponseTooSlow, detail)));
+    failed.map(|(kind, detail)| Failure { kind, detail })
 }
 
-fn status(expect: &Expect, visit: &Visit<'_>) -> Option<String> {
-    let status = visit.status?;
+fn status(expect: &Expect, found: &Findings) -> Option<String> {
+    let status = found.status?;
     (!expect.status.contains(status)).then(|| format!("status {status}, expected {}", expect.status))
 }
 
-fn body(expect: &Expect, visit: &Visit<'_>) -> Option<String> {
-    let pattern = expect.body.as_ref().map(BodyPattern::as_str)?;
-    (visit.body_matched == Some(false)).then(|| format!("body without a match for {:?}", words::short(pattern)))
+fn body(expect: &Expect, found: &Findings) -> Option<String> {
+    let pattern = expect.body.as_ref().map(Pattern::as_str)?;
+    (found.body_matched == Some(false)).then(|| format!("body without a match for {:?}", words::short(pattern)))
 }
 
-fn certificate(expect: &Expect, visit: &Visit<'_>, now: UtcTime) -> Option<String> {
-    let (wanted, certificate) = (expect.certificate_valid_for?, visit.certificate?);
+fn certificate(expect: &Expect, found: &Findings, now: UtcTime) -> Option<String> {
+    let (wanted, certificate) = (expect.certificate_valid_for?, found.certificate?);
     let left = certificate.expires_at.since(now);
     (left < wanted).then(|| {
         let (date, left, wanted) = (words::date(certificate.expires_at), rounded(left), words::duration(wanted));
@@ -49,11 +49,11 @@ fn rounded(left: Duration) -> String {
     }
 }
 
-fn time(expect: &Expect, visit: &Visit<'_>) -> Option<String> {
+fn time(expect: &Expect, found: &Findings) -> Option<String> {
     let most = expect.max_response_time?;
-    (visit.total > most).then(|| {
+    (found.total > most).then(|| {
         // Whole milliseconds: more digits say nothing to people.
-        let took = Duration::from_millis(u64::try_from(visit.total.as_millis()).unwrap_or(u64::MAX));
+        let took = Duration::from_millis(u64::try_from(found.total.as_millis()).unwrap_or(u64::MAX));
         format!("took {}, expected at most {}", words::duration(took), words::duration(most))
     })
 }

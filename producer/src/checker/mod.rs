@@ -10,12 +10,14 @@ mod certificate;
 mod clients;
 mod connector;
 mod failure;
+mod findings;
 mod handshake;
 mod hop;
 mod judge;
 mod redirect;
 mod resolver;
 mod timings;
+mod transport;
 mod trust;
 mod visit;
 mod words;
@@ -24,12 +26,15 @@ use std::time::Instant;
 
 use isitup_shared::event::{Check, Outcome};
 use isitup_shared::time::UtcTime;
+use url::Url;
 
 use crate::site::Site;
+use crate::target::Endpoint;
 use body::Buffers;
 use clients::Clients;
-use visit::Visit;
+use findings::Findings;
 
+pub use transport::{HttpVersion, Identity, IdentityError, Proxy, TlsOptions, Transport};
 pub use trust::{OwnCa, Trust, TrustError};
 
 /// Checks sites one after the other. Each worker thread has its own, so that nothing is shared on the way and the
@@ -53,41 +58,55 @@ impl Checker {
     /// Whatever the site does, it ends as a [`Check`]. A panic can only be a defect of ours; it is left to the worker,
     /// which knows better than to call the site down for it, and which then makes a new checker.
     pub fn check(&mut self, site: &Site, scheduled_at: UtcTime) -> Check {
-        // Before the clock starts: a client that must be made first is no part of the site's time.
-        let client = self.clients.get(site.ca.as_deref());
-        let (started_at, began) = (UtcTime::now(), Instant::now());
-        let visit = match client {
-            Ok(client) => {
-                let visit = visit::visit(client, site, began, &mut self.buffers);
-                if visit.is_client_suspect {
-                    self.clients.discard(site.ca.as_deref());
-                }
-                visit
+        let (started_at, began, mut found) = match &site.endpoint {
+            Endpoint::Http(url) => self.http(site, url),
+            Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Dns(_) => {
+                (UtcTime::now(), Instant::now(), Findings::impossible("not implemented".into()))
             }
-            Err(reason) => Visit::impossible(site, began, reason),
         };
-        report(site, visit, scheduled_at, started_at)
+        found.total = began.elapsed();
+        report(site, found, scheduled_at, started_at)
+    }
+
+    fn http(&mut self, site: &Site, url: &Url) -> (UtcTime, Instant, Findings) {
+        let transport = &site.settings.transport;
+        // Before the clock starts: a client that must be made first is no part of the site's time.
+        let client = self.clients.get(transport);
+        let (started_at, began) = (UtcTime::now(), Instant::now());
+        let found = match client {
+            Ok(client) => {
+                let (found, is_client_suspect) = visit::visit(client, site, url, began, &mut self.buffers);
+                if is_client_suspect {
+                    self.clients.discard(transport);
+                }
+                found
+            }
+            Err(reason) => Findings::impossible(reason),
+        };
+        (started_at, began, found)
     }
 }
 
-fn report(site: &Site, visit: Visit<'_>, scheduled_at: UtcTime, started_at: UtcTime) -> Check {
-    let failure = visit.failure.clone().or_else(|| judge::judge(&site.expect, &visit, started_at));
+fn report(site: &Site, mut found: Findings, scheduled_at: UtcTime, started_at: UtcTime) -> Check {
+    let failure = found.failure.take().or_else(|| judge::judge(&site.settings.expect, &found, started_at));
     Check {
-        group: site.group.clone(),
+        group: site.settings.group.as_deref().map(str::to_owned),
         started_at,
         // Measured by the monotonic clock: a step of the wall clock must not make a check end before it began.
-        finished_at: started_at.after(visit.total),
+        finished_at: started_at.after(found.total),
         outcome: failure.map_or(Outcome::Up, |failure| Outcome::Down { failure }),
-        status: visit.status,
-        body_matched: visit.body_matched,
-        body_bytes: visit.body_bytes,
-        http_version: visit.http_version.map(str::to_owned),
-        remote_addr: visit.remote_addr.map(|address| address.to_string()),
-        final_url: (visit.redirects > 0).then(|| visit.url.to_string()),
-        redirects: visit.redirects,
-        timings_us: visit.phases.with_total(visit.total),
-        certificate_expires_at: visit.certificate.map(|certificate| certificate.expires_at),
-        config_hash: site.config_hash.clone(),
+        status: found.status,
+        body_matched: found.body_matched,
+        body_bytes: found.body_bytes,
+        http_version: found.http_version.map(str::to_owned),
+        remote_addr: found.remote_addr.map(|address| address.to_string()),
+        final_url: found.final_url,
+        redirects: found.redirects,
+        timings_us: found.phases.with_total(found.total),
+        hops: found.hops,
+        certificate_expires_at: found.certificate.map(|certificate| certificate.expires_at),
+        dns_code: found.dns_code,
+        config_hash: site.config_hash.to_string(),
         ..Check::up(&*site.name, &*site.shown_url, scheduled_at)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::ring;
@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::handshake::{NoSessions, Witness};
 use super::resolver::Resolver;
+use super::transport::Transport;
 
 /// What all checkers of a process share; cheap to clone.
 #[derive(Clone)]
@@ -79,16 +80,16 @@ impl Trust {
         self
     }
 
-    /// The TLS settings for a site with `ca`; made once for all checkers.
-    pub(super) fn config_for(&self, ca: Option<&OwnCa>) -> Result<ClientConfig, TrustError> {
-        let Some(ca) = ca else { return Ok(self.config.clone()) };
-        if let Some(config) = ca.config.get() {
+    /// The TLS settings for connections by `transport`; made once for all checkers.
+    pub(super) fn config_for(&self, transport: &Transport) -> Result<ClientConfig, TrustError> {
+        let Some(ca) = &transport.tls.ca else { return Ok(self.config.clone()) };
+        if let Some(config) = transport.config.get() {
             return Ok(config.clone());
         }
         let mut roots = RootCertStore::clone(&self.roots);
         roots.add_parsable_certificates(ca.certificates.iter().cloned());
         let config = client_config(Arc::new(roots))?;
-        Ok(ca.config.get_or_init(|| config).clone())
+        Ok(transport.config.get_or_init(|| config).clone())
     }
 }
 
@@ -119,12 +120,12 @@ fn client_config(roots: Arc<RootCertStore>) -> Result<ClientConfig, TrustError> 
     Ok(config)
 }
 
+const NO_CERTIFICATE: &str = "holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE";
+
 /// Certificates of a site's own, trusted for its checks beside the system's: what a visitor has who belongs to the house.
 pub struct OwnCa {
     certificates: Vec<CertificateDer<'static>>,
     fingerprint: String,
-    /// Made at the first check, for all checkers.
-    config: OnceLock<ClientConfig>,
 }
 
 impl OwnCa {
@@ -133,11 +134,19 @@ impl OwnCa {
     /// # Errors
     /// Why there are none to be had, in words that complete "the file …".
     pub fn read(file: &Path) -> Result<Self, String> {
+        Self::new(Self::certificates_of(file)?)
+    }
+
+    /// The certificates of a PEM file, at least one.
+    pub(super) fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
         let pem = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
         let certificates = CertificateDer::pem_slice_iter(&pem)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| "is not PEM: it must hold lines from BEGIN CERTIFICATE to END CERTIFICATE".to_owned())?;
-        Self::new(certificates)
+        if certificates.is_empty() {
+            return Err(NO_CERTIFICATE.into());
+        }
+        Ok(certificates)
     }
 
     /// The CA made of `certificates`.
@@ -146,7 +155,7 @@ impl OwnCa {
     /// When there are none, or one of them is none.
     pub fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, String> {
         if certificates.is_empty() {
-            return Err("holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE".into());
+            return Err(NO_CERTIFICATE.into());
         }
         let mut roots = RootCertStore::empty();
         let mut hasher = Sha256::new();
@@ -159,7 +168,7 @@ impl OwnCa {
             let _ = write!(text, "{byte:02x}");
             text
         });
-        Ok(Self { certificates, fingerprint, config: OnceLock::new() })
+        Ok(Self { certificates, fingerprint })
     }
 
     /// SHA-256 over the certificates, in hex.

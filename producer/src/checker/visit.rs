@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use isitup_shared::event::{Failure, FailureKind};
+use isitup_shared::event::FailureKind;
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{StatusCode, Url, Version};
@@ -15,96 +15,76 @@ use super::body::{Buffers, Unread};
 use super::certificate::Certificate;
 use super::clients::HopClient;
 use super::failure::{self, Step};
+use super::findings::Findings;
 use super::hop::{Hop, Phase, Reached};
 use super::redirect;
-use super::timings::Phases;
 use super::words;
 use crate::site::Site;
 
-/// What a visit met.
+/// A visit under way.
 #[derive(Debug)]
-pub(super) struct Visit<'a> {
+struct Visit<'a> {
+    site: &'a Site,
+    /// The site's own URL.
+    home: &'a Url,
     /// The URL requested last.
-    pub(super) url: Cow<'a, Url>,
-    pub(super) redirects: u32,
-    pub(super) status: Option<u16>,
-    pub(super) http_version: Option<&'static str>,
-    pub(super) remote_addr: Option<SocketAddr>,
-    /// That of the last TLS connection.
-    pub(super) certificate: Option<Certificate>,
-    pub(super) body_bytes: Option<u64>,
-    pub(super) body_matched: Option<bool>,
-    pub(super) phases: Phases,
-    pub(super) total: Duration,
-    /// What ended the visit before its time.
-    pub(super) failure: Option<Failure>,
+    url: Cow<'a, Url>,
+    deadline: Instant,
+    found: Findings,
     /// The client may still be about to connect for this visit.
-    pub(super) is_client_suspect: bool,
+    is_client_suspect: bool,
 }
 
-/// Visits `site` with `client`; the visit `began` just now.
-pub(super) fn visit<'a>(client: &HopClient, site: &'a Site, began: Instant, buffers: &mut Buffers) -> Visit<'a> {
-    let mut visit = Visit::new(site);
-    let deadline = began + site.timeout;
-    if let Some(response) = visit.follow(client, site, deadline) {
-        visit.read(response, site, deadline, buffers);
+/// Visits `site` at `url` with `client`; the visit `began` just now. Gives what it found, and whether the client must be
+/// thrown away, since it may still be about to connect.
+pub(super) fn visit(
+    client: &HopClient,
+    site: &Site,
+    url: &Url,
+    began: Instant,
+    buffers: &mut Buffers,
+) -> (Findings, bool) {
+    let mut visit = Visit {
+        site,
+        home: url,
+        url: Cow::Borrowed(url),
+        deadline: began + site.settings.timeout,
+        found: Findings::default(),
+        is_client_suspect: false,
+    };
+    if let Some(response) = visit.follow(client) {
+        visit.read(response, buffers);
     }
-    visit.total = began.elapsed();
-    visit
+    visit.found.final_url = (visit.found.redirects > 0).then(|| visit.url.to_string());
+    (visit.found, visit.is_client_suspect)
 }
 
-impl<'a> Visit<'a> {
-    fn new(site: &'a Site) -> Self {
-        Self {
-            url: Cow::Borrowed(&site.url),
-            redirects: 0,
-            status: None,
-            http_version: None,
-            remote_addr: None,
-            certificate: None,
-            body_bytes: None,
-            body_matched: None,
-            phases: Phases::default(),
-            total: Duration::ZERO,
-            failure: None,
-            is_client_suspect: false,
-        }
-    }
-
-    /// A visit that this machine could not even begin.
-    pub(super) fn impossible(site: &'a Site, began: Instant, reason: String) -> Self {
-        let failure = Some(Failure { kind: FailureKind::ConnectRefused, detail: reason });
-        Self { failure, total: began.elapsed(), ..Self::new(site) }
-    }
-
-    fn fail(&mut self, kind: FailureKind, detail: impl Into<String>) {
-        self.failure = Some(Failure { kind, detail: detail.into() });
-    }
-
+impl Visit<'_> {
     /// Requests the site's URL and follows redirects to the answer that counts.
-    fn follow(&mut self, client: &HopClient, site: &Site, deadline: Instant) -> Option<Response> {
+    fn follow(&mut self, client: &HopClient) -> Option<Response> {
         loop {
-            let response = self.hop(client, site, deadline)?;
+            let response = self.hop(client)?;
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS {
-                self.fail(FailureKind::Protocol, "the server switched to another protocol (status 101)");
+                self.found.fail(FailureKind::Protocol, "the server switched to another protocol (status 101)");
                 return None;
             }
-            if !redirect::is_redirect(status.as_u16()) || site.expect.status.contains(status.as_u16()) {
+            if !redirect::is_redirect(status.as_u16()) || self.site.settings.expect.status.contains(status.as_u16()) {
                 return Some(response);
             }
             match redirect::target(&self.url, status.as_u16(), response.headers().get(LOCATION)) {
-                Ok(url) if self.redirects == redirect::MOST => {
+                Ok(url) if self.found.redirects == redirect::MOST => {
                     let shown = words::short(url.as_str());
-                    self.fail(FailureKind::Redirect, format!("more than {} redirects, now to {shown}", redirect::MOST));
+                    self.found
+                        .fail(FailureKind::Redirect, format!("more than {} redirects, now to {shown}", redirect::MOST));
                     return None;
                 }
                 Ok(url) => {
-                    self.redirects += 1;
+                    self.found.redirects += 1;
                     self.url = Cow::Owned(url);
                 }
                 Err(detail) => {
-                    self.fail(FailureKind::Redirect, detail);
+                    self.found.fail(FailureKind::Redirect, detail);
                     return None;
                 }
             }
@@ -112,51 +92,53 @@ impl<'a> Visit<'a> {
     }
 
     /// One request, until the head of its answer.
-    fn hop(&mut self, client: &HopClient, site: &Site, deadline: Instant) -> Option<Response> {
+    fn hop(&mut self, client: &HopClient) -> Option<Response> {
         let hop = Arc::new(Hop::default());
-        let left = deadline.saturating_duration_since(Instant::now());
+        let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             // Only redirects can have used it up.
-            let detail = format!("redirects did not end within {}", words::duration(site.timeout));
-            self.fail(FailureKind::Timeout, detail);
+            let detail = format!("redirects did not end within {}", words::duration(self.site.settings.timeout));
+            self.found.fail(FailureKind::Timeout, detail);
             return None;
         }
         // Headers and credentials go to the origin they were given for, and to no other.
-        let headers = (self.url.origin() == site.url.origin()).then_some(&site.headers);
-        let answer = client.get(&self.url, headers, left, &hop);
+        let site = (self.url.origin() == self.home.origin()).then_some(self.site);
+        let answer = client.get(&self.url, site, left, &hop);
         let reached = mem::take(&mut *hop.reached());
-        self.phases.add(&reached, Instant::now());
+        self.found.phases.add(&reached, Instant::now());
         if let Some(certificate) = &reached.certificate {
-            self.certificate = Certificate::read(certificate);
+            self.found.certificate = Certificate::read(certificate);
         }
         match answer {
             Ok(response) => {
-                self.status = Some(response.status().as_u16());
-                self.http_version = Some(version(response.version()));
-                self.remote_addr = response.remote_addr();
+                self.found.status = Some(response.status().as_u16());
+                self.found.http_version = Some(version(response.version()));
+                self.found.remote_addr = response.remote_addr();
                 Some(response)
             }
             Err(error) => {
-                self.remote_addr = sole_address(&self.url, &reached);
-                let step = Step { url: &self.url, reached: &reached, timeout: site.timeout };
-                self.failure = Some(failure::of_request(&error, &step, self.certificate, self.redirects > 0));
+                self.found.remote_addr = sole_address(&self.url, &reached);
+                let step = Step { url: &self.url, reached: &reached, timeout: self.site.settings.timeout };
+                self.found.failure =
+                    Some(failure::of_request(&error, &step, self.found.certificate, self.found.redirects > 0));
                 self.is_client_suspect = reached.phase() == Phase::Waiting && error.is_timeout();
                 None
             }
         }
     }
 
-    fn read(&mut self, mut response: Response, site: &Site, deadline: Instant, buffers: &mut Buffers) {
+    fn read(&mut self, mut response: Response, buffers: &mut Buffers) {
+        let settings = &self.site.settings;
         let began = Instant::now();
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
-        let pattern = site.expect.body.as_ref();
-        let (size, end) = buffers.read(&mut response, site.max_body_size, deadline, pattern.is_some());
-        self.phases.body = Some(began.elapsed());
-        self.body_bytes = Some(size);
+        let pattern = settings.expect.body.as_ref();
+        let (size, end) = buffers.read(&mut response, settings.max_body_size, self.deadline, pattern.is_some());
+        self.found.phases.body = Some(began.elapsed());
+        self.found.body_bytes = Some(size);
         if let Err(unread) = end {
             // An unexpected status says more than what then became of its page.
-            if self.status.is_some_and(|status| site.expect.status.contains(status)) {
-                self.failure = Some(failure::of_body(&unread, site.max_body_size, site.timeout));
+            if self.found.status.is_some_and(|status| settings.expect.status.contains(status)) {
+                self.found.failure = Some(failure::of_body(&unread, settings.max_body_size, settings.timeout));
             }
             // What was read of it is no body to be judged.
             if matches!(unread, Unread::TooLarge) {
@@ -164,7 +146,7 @@ impl<'a> Visit<'a> {
             }
             return;
         }
-        self.body_matched = pattern.map(|pattern| pattern.is_in(&buffers.text(content_type.as_ref())));
+        self.found.body_matched = pattern.map(|pattern| pattern.is_in(&buffers.text(content_type.as_ref())));
         buffers.shrink();
     }
 }

@@ -2,35 +2,74 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use isitup_shared::config::{Entry, Section};
 
-use super::settings::Reader;
+use super::settings::{self, Place, Reader};
 use crate::site::{Site, SiteSettings};
 use crate::target::{Target, redacted};
 
 /// In bytes: what an index of the database takes, with room to spare.
 const LONGEST_NAME: usize = 2000;
 
+/// What holds for sites: by their group, else by default.
+pub(super) struct Layers {
+    pub(super) defaults: Arc<SiteSettings>,
+    groups: HashMap<String, Arc<SiteSettings>>,
+}
+
+impl Layers {
+    /// Reads `defaults` and `groups` below `root`.
+    pub(super) fn read(root: &mut Section, reader: &mut Reader<'_>) -> Self {
+        let mut section = root.section("defaults");
+        let place = Place { path: "defaults", kind: None };
+        let defaults = reader.settings(&mut section, place, &SiteSettings::default());
+        section.finish();
+        let mut groups = HashMap::new();
+        for (name, mut section) in root.sections("groups") {
+            let path = format!("groups.{name}");
+            let place = Place { path: &path, kind: None };
+            if section.contains("group") {
+                section.refuse("group", "a group has its own name");
+            }
+            let mut settings = reader.settings(&mut section, place, &defaults);
+            section.finish();
+            settings.group = Some(name.as_str().into());
+            groups.insert(name, Arc::new(settings));
+        }
+        Self { defaults: Arc::new(defaults), groups }
+    }
+
+    /// What holds in `group`, or where a site names none. A group need not have settings of its own.
+    fn of(&self, group: Option<&str>) -> Arc<SiteSettings> {
+        let Some(name) = group.or(self.defaults.group.as_deref()) else { return Arc::clone(&self.defaults) };
+        match self.groups.get(name) {
+            Some(settings) => Arc::clone(settings),
+            None if group.is_none() => Arc::clone(&self.defaults),
+            None => Arc::new(SiteSettings { group: Some(name.into()), ..SiteSettings::clone(&self.defaults) }),
+        }
+    }
+}
+
 /// Reads all sites below `root`.
-pub(super) fn read(root: &mut Section, reader: &mut Reader<'_>, defaults: &SiteSettings) -> Vec<Site> {
-    let file_place = root.place_of("domains_file");
+pub(super) fn read(root: &mut Section, reader: &mut Reader<'_>, layers: &Layers) -> Vec<Site> {
     let entries = root.entries("domains");
-    let file = root.get::<String>("domains_file");
-    let mut list = List { reader, defaults, sites: Vec::with_capacity(entries.len()), places: HashMap::new() };
+    let files = root.entries("domains_file");
+    let mut list = List { reader, layers, sites: Vec::with_capacity(entries.len()), places: HashMap::new() };
     for (i, entry) in entries.into_iter().enumerate() {
         list.entry(&format!("domains[{i}]"), entry);
     }
-    if let Some(file) = file {
-        list.file(&file, &file_place);
+    for entry in files {
+        list.files(entry);
     }
     list.sites
 }
 
 struct List<'a, 'b> {
     reader: &'a mut Reader<'b>,
-    defaults: &'a SiteSettings,
+    layers: &'a Layers,
     sites: Vec<Site>,
     /// Where each name stands.
     places: HashMap<Arc<str>, String>,
@@ -40,7 +79,7 @@ impl List<'_, '_> {
     fn entry(&mut self, path: &str, entry: Entry) {
         match entry {
             Entry::Scalar(mut text) => match Target::parse(&text.text) {
-                Ok(target) => self.add(&text.place(), path, Site::new(target, None, self.defaults.clone())),
+                Ok(target) => self.add(&text.place(), path, Site::new(target, None, self.layers.of(None))),
                 Err(error) => {
                     text.text = redacted(&text.text);
                     text.refuse(error.reason);
@@ -49,19 +88,46 @@ impl List<'_, '_> {
             Entry::Table(mut section) => {
                 let place = section.place();
                 let (target, name) = self.reader.target(&mut section, path);
-                let settings = self.reader.settings(&mut section, path, self.defaults);
+                let group = settings::group(&mut section);
+                let base = self.layers.of(group.as_deref());
+                let kind = target.as_ref().map(|target| target.endpoint.kind());
+                let mut settings = self.reader.settings(&mut section, Place { path, kind }, &base);
+                settings.group.clone_from(&base.group);
                 section.finish();
                 if let Some(target) = target {
-                    self.add(&place, path, Site::new(target, name.as_deref(), settings));
+                    self.add(&place, path, Site::new(target, name.as_deref(), Arc::new(settings)));
                 }
             }
         }
     }
 
-    fn file(&mut self, name: &str, named_at: &str) {
-        let path = self.reader.path(name);
+    /// The files that an item of `domains_file` names: a path, a pattern of paths, or one of these with a group.
+    fn files(&mut self, entry: Entry) {
+        let (name, place, group) = match entry {
+            Entry::Scalar(text) => (Some(text.text.clone()), text.place(), None),
+            Entry::Table(mut section) => {
+                let place = section.place();
+                let name = section.require::<String>("path", "the file, or a pattern such as sites.d/*.txt");
+                let group = settings::group(&mut section);
+                section.finish();
+                (name, place, group)
+            }
+        };
+        let Some(name) = name else { return };
+        let settings = self.layers.of(group.as_deref());
+        let path = self.reader.path(&name);
+        self.reader.sources.push(path.clone());
+        match matching(&path) {
+            Ok(files) => files.iter().for_each(|file| self.file(file, &place, &settings)),
+            Err(reason) => {
+                self.reader.refuse(&place, "domains_file", format!("{:?} {reason}", path.display().to_string()))
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path, named_at: &str, settings: &Arc<SiteSettings>) {
         let shown = path.display().to_string();
-        let text = match fs::read_to_string(&path) {
+        let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) => {
                 self.reader.refuse(named_at, "domains_file", format!("{shown:?} cannot be read: {error}"));
@@ -76,7 +142,7 @@ impl List<'_, '_> {
             }
             let place = format!("{shown}:{}", i + 1);
             match Target::parse(typed) {
-                Ok(target) => self.add(&place, "", Site::new(target, None, self.defaults.clone())),
+                Ok(target) => self.add(&place, "", Site::new(target, None, Arc::clone(settings))),
                 Err(error) => self.reader.refuse(&place, "", error.to_string()),
             }
         }
@@ -89,7 +155,7 @@ impl List<'_, '_> {
             return;
         }
         // A site without a name of its own is called by its URL as typed, where `/` may be left out: still the same site.
-        let key = if *site.name == site.shown_url { site.url.as_str().into() } else { Arc::clone(&site.name) };
+        let key = if site.name == site.shown_url { site.endpoint.normal().into() } else { Arc::clone(&site.name) };
         if let Some(first) = self.places.get(&key) {
             let message = format!(
                 "the site {:?} stands at {first} too: remove one of them, or give it another `name`",
@@ -101,6 +167,17 @@ impl List<'_, '_> {
         self.places.insert(key, place.to_owned());
         self.sites.push(site);
     }
+}
+
+/// The files that `pattern` names, in order; one that holds no pattern names itself.
+fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
+    let text = pattern.to_string_lossy();
+    if !text.contains(['*', '?', '[']) || pattern.exists() {
+        return Ok(vec![pattern.to_owned()]);
+    }
+    let found = glob::glob(&text).map_err(|error| format!("is not a pattern of files: {}", error.msg))?;
+    let files: Vec<PathBuf> = found.filter_map(Result::ok).filter(|path| path.is_file()).collect();
+    if files.is_empty() { Err("matches no file".into()) } else { Ok(files) }
 }
 
 /// A line without its comment. A `#` within a text is part of it: `https://example.com/#top`.

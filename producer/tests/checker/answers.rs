@@ -1,13 +1,13 @@
 //! Answers that are well, and what is told of them.
 
-use isitup_producer::site::{BodyPattern, Expect, SiteSettings};
+use isitup_producer::site::{Expect, Pattern, SiteSettings};
 
 use crate::server::{answering, check, failure, ok, patient};
 
 const ZEROS: &[u8] = include_bytes!("zeros-4MiB.gz");
 
 fn expecting(pattern: &str) -> SiteSettings {
-    let body = Some(BodyPattern::new(pattern).unwrap());
+    let body = Some(Pattern::new(pattern).unwrap());
     SiteSettings { expect: Expect { body, ..Expect::default() }, ..patient() }
 }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isitup_producer::checker::OwnCa;
+use isitup_producer::checker::{HttpVersion, OwnCa, TlsOptions, Transport};
 use isitup_producer::site::{Expect, SiteSettings};
 use isitup_shared::event::Check;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
@@ -130,7 +130,9 @@ fn a_certificate_that_ends_too_soon_is_expiring() {
 fn a_site_may_bring_a_ca_of_its_own() {
     let (system, own) = (Authority::named("system"), Authority::named("own"));
     let ca = Arc::new(OwnCa::new(vec![own.certificate.clone()]).unwrap());
-    let with_ca = || SiteSettings { ca: Some(Arc::clone(&ca)), ..patient() };
+    let tls = TlsOptions { ca: Some(ca), ..TlsOptions::default() };
+    let transport = Arc::new(Transport::new(HttpVersion::Any, tls, None));
+    let with_ca = || SiteSettings { transport: Arc::clone(&transport), ..patient() };
     let (of_own, of_system) = (own.server(|_| {}), system.server(|_| {}));
     assert_eq!(failure(&system.check("site.test", of_own, patient())), "tls: certificate of an unknown issuer");
     assert_eq!(failure(&system.check("site.test", of_own, with_ca())), "up");

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use isitup_producer::site::{BodyPattern, Expect, SiteSettings};
+use isitup_producer::site::{Expect, Pattern, SiteSettings};
 
 use crate::server::{answering, check, closed, failure, ok, patient, read_head, serving};
 
@@ -105,7 +105,7 @@ fn when_several_things_are_wrong_the_first_of_status_body_and_time_is_told() {
     let expect = |body: &str, status_is_well: bool| {
         let status = if status_is_well { Expect::default().status } else { only_404() };
         let max_response_time = Some(std::time::Duration::from_nanos(1));
-        let body = Some(BodyPattern::new(body).unwrap());
+        let body = Some(Pattern::new(body).unwrap());
         SiteSettings { expect: Expect { status, body, max_response_time, ..Expect::default() }, ..patient() }
     };
     let url = format!("http://{}", answering(ok("Content-Length: 5\r\n", "hello")));

@@ -1,6 +1,6 @@
 //! Redirects are followed by hand: which, how far, and with what.
 
-use isitup_producer::site::{Expect, SiteSettings, StatusRange, StatusSet};
+use isitup_producer::site::{Expect, Request, SiteSettings, StatusRange, StatusSet};
 use isitup_shared::config::Scalar;
 use reqwest::header::{HeaderMap, HeaderValue};
 
@@ -55,7 +55,10 @@ fn headers_and_credentials_go_to_their_own_origin_and_to_no_other() {
     let there = format!("HTTP/1.1 302 Found\r\nLocation: http://{foreign}/\r\nContent-Length: 0\r\n\r\n");
     let (own, own_heads) = remembering(there.leak());
     let headers = HeaderMap::from_iter([(reqwest::header::COOKIE, HeaderValue::from_static("session=s3cret"))]);
-    let check = check(&format!("http://user:s3cret@{own}/"), SiteSettings { headers, ..patient() });
+    let check = check(
+        &format!("http://user:s3cret@{own}/"),
+        SiteSettings { request: Request { headers, ..Request::default() }, ..patient() },
+    );
     assert_eq!(failure(&check), "up");
     let own_head = own_heads.lock().unwrap().concat().to_lowercase();
     assert!(own_head.contains("authorization: basic dxnlcjpzm2nyzxq=\r\n"), "{own_head}");

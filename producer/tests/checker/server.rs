@@ -163,7 +163,7 @@ pub(crate) fn trusting(roots: Vec<rustls::pki_types::CertificateDer<'static>>) -
 
 /// One check of `url` by a checker that trusts `trust`.
 pub(crate) fn check_by(trust: &Trust, url: &str, settings: SiteSettings) -> Check {
-    let site = Site::new(Target::parse(url).unwrap(), None, settings);
+    let site = Site::new(Target::parse(url).unwrap(), None, settings.into());
     Checker::new(trust).check(&site, UtcTime::now())
 }
 

@@ -90,11 +90,11 @@ fn redirects_count_against_the_same_deadline() {
 #[test]
 fn a_check_that_was_cut_off_leaves_nothing_behind_for_the_next() {
     use isitup_producer::checker::Checker;
-    use isitup_producer::site::Site;
+    use isitup_producer::site::{Site, SiteSettings};
     use isitup_producer::target::Target;
     use isitup_shared::time::UtcTime;
 
-    let site = |url: String, settings| Site::new(Target::parse(&url).unwrap(), None, settings);
+    let site = |url: String, settings: SiteSettings| Site::new(Target::parse(&url).unwrap(), None, settings.into());
     let mut checker = Checker::new(&crate::server::trusting(Vec::new()));
     let silent = site(format!("http://{}", stalling("")), hasty());
     let well =

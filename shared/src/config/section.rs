@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::env::{self, VarError};
 use std::fmt;
 use std::fs;
 use std::ops::RangeInclusive;
@@ -194,6 +195,13 @@ impl Section {
         Self { path, origin, values, asked: BTreeSet::new(), found: Rc::clone(&self.found) }
     }
 
+    /// The mappings in the mapping at `key`, by name, in the order of the file.
+    pub fn sections(&mut self, key: &str) -> Vec<(String, Self)> {
+        let mut outer = self.section(key);
+        let names: Vec<String> = outer.values.keys().cloned().collect();
+        names.into_iter().map(|name| (name.clone(), outer.section(&name))).collect()
+    }
+
     /// The items at `key`, each a text or a mapping.
     pub fn entries(&mut self, key: &str) -> Vec<Entry> {
         let path = self.key_path(key);
@@ -228,24 +236,46 @@ impl Section {
         pairs.collect::<Vec<_>>().into_iter().flatten().collect()
     }
 
-    /// The secret at `key`, or in the file that `key` + `_file` names. Both in one layer are a mistake; of two layers
-    /// the environment wins.
+    /// The secret at `key`, in the file that `key` + `_file` names, or in the environment variable that `key` + `_env`
+    /// names. Two of them in one layer are a mistake; of two layers the environment wins.
     pub fn secret(&mut self, key: &str) -> Option<Secret> {
-        let file_key = format!("{key}_file");
-        let (inline, file) = (self.take(key), self.take(&file_key));
         let path = self.key_path(key);
-        match (inline, file) {
-            (None, None) => None,
-            (Some(value), None) => self.inline_secret(&path, &value),
-            (None, Some(value)) => self.secret_from_file(&file_key, &value),
-            (Some(inline), Some(file)) => match (self.origin_of(&inline), self.origin_of(&file)) {
-                (Origin::Environment, Origin::File { .. }) => self.inline_secret(&path, &inline),
-                (Origin::File { .. }, Origin::Environment) => self.secret_from_file(&file_key, &file),
-                (origin, _) => {
-                    note(&self.found, &origin, &path, format!("stands beside {file_key}; keep one of the two"));
-                    None
-                }
-            },
+        let ways = [key.to_owned(), format!("{key}_file"), format!("{key}_env")];
+        let given: Vec<(usize, Value, Origin)> = (0..ways.len())
+            .filter_map(|way| {
+                let value = self.take(&ways[way])?;
+                let origin = self.origin_of(&value);
+                Some((way, value, origin))
+            })
+            .collect();
+        let overrides = given.iter().filter(|(.., origin)| *origin == Origin::Environment).count();
+        let mut chosen = given.iter().filter(|(.., origin)| overrides == 0 || *origin == Origin::Environment);
+        let (way, value, origin) = chosen.next()?;
+        if let Some((other, ..)) = chosen.next() {
+            let first = self.key_path(&ways[*way]);
+            note(&self.found, origin, &first, format!("stands beside {}; keep one of the two", ways[*other]));
+            return None;
+        }
+        match way {
+            0 => self.inline_secret(&path, value),
+            1 => self.secret_from_file(&ways[1], value),
+            _ => self.secret_from_variable(&ways[2], value),
+        }
+    }
+
+    fn secret_from_variable(&self, key: &str, value: &Value) -> Option<Secret> {
+        let path = self.key_path(key);
+        let name = self.parse::<String>(&path, value)?;
+        match env::var(&name) {
+            Ok(text) => Some(Secret::new(text)),
+            Err(error) => {
+                let reason = match error {
+                    VarError::NotPresent => "is not set in the environment",
+                    VarError::NotUnicode(_) => "is not UTF-8 in the environment",
+                };
+                note(&self.found, &self.origin_of(value), &path, format!("{name:?} {reason}"));
+                None
+            }
         }
     }
 
