@@ -11,7 +11,7 @@ mod transport;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use isitup_shared::config::{self, KafkaConfig, LogConfig, Problem, Problems, ProducerConfig, Section};
+use isitup_shared::config::{self, DeniedNetwork, KafkaConfig, LogConfig, Problem, Problems, ProducerConfig, Section};
 
 use crate::site::{Site, SiteSettings, short_hash};
 use domains::Layers;
@@ -43,6 +43,8 @@ pub struct Sites {
     pub list: Vec<Site>,
     /// Files, and patterns of files, that they depend on beside the configuration itself.
     pub sources: Vec<PathBuf>,
+    /// Networks that no check may connect to.
+    pub deny_networks: Vec<DeniedNetwork>,
 }
 
 impl Settings {
@@ -55,7 +57,7 @@ impl Settings {
         let log = LogConfig::read(&mut root);
         let kafka = KafkaConfig::read(&mut root);
         let producer = ProducerConfig::read(&mut root);
-        let (sites, problems) = read_sites(&mut root, file);
+        let (sites, problems) = read_sites(&mut root, file, producer.deny_networks.clone());
         let sites = finish(root, sites, problems, file, Needed::OneSite)?;
         // `finish` has failed where the section could not be read; the error here is never seen.
         let kafka = kafka.ok_or_else(|| Problems(Vec::new()))?;
@@ -71,22 +73,25 @@ impl Sites {
     /// All that is wrong with them, at once.
     pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
         let mut root = config::load(file)?;
-        for key in ["log", "kafka", "producer"] {
+        for key in ["log", "kafka"] {
             root.skip(key);
         }
-        let (sites, problems) = read_sites(&mut root, file);
+        let deny_networks = ProducerConfig::read_deny_networks(&mut root);
+        let (sites, problems) = read_sites(&mut root, file, deny_networks);
         finish(root, sites, problems, file, Needed::NoSite)
     }
 }
 
-fn read_sites(root: &mut Section, file: Option<&Path>) -> (Sites, Vec<Problem>) {
+fn read_sites(root: &mut Section, file: Option<&Path>, deny_networks: Vec<DeniedNetwork>) -> (Sites, Vec<Problem>) {
     for other in ["postgres", "consumer"] {
         root.skip(other);
     }
     let mut reader = Reader::new(file.and_then(Path::parent));
+    reader.has_denied_networks = !deny_networks.is_empty();
     let layers = Layers::read(root, &mut reader);
     let list = domains::read(root, &mut reader, &layers);
-    (Sites { defaults: layers.defaults, list, sources: reader.sources }, reader.problems)
+    let sites = Sites { defaults: layers.defaults, list, sources: reader.sources, deny_networks };
+    (sites, reader.problems)
 }
 
 /// How many sites there must be.

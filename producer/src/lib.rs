@@ -49,6 +49,7 @@ pub fn run(settings: Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     let trust = Trust::system().context("reading the trusted certificates")?;
+    let trust = trust.denying(settings.producer.deny_networks.clone());
     let spool = Spool::open(&settings.producer.spool, &settings.producer.location)?;
     let (settled, producer_id) = (spool.settled, spool.producer_id);
     for gap in &spool.declared {

@@ -22,9 +22,12 @@ const LOCATION: &str = "check";
 
 /// Checks each of `urls` once, with the defaults of `config` where one is given.
 pub(crate) fn check(urls: &[String], config: Option<&Path>, json: bool) -> Result<u8, Problems> {
-    let defaults = match config {
-        Some(file) => Sites::load(Some(file))?.defaults,
-        None => Arc::default(),
+    let (defaults, deny_networks) = match config {
+        Some(file) => {
+            let sites = Sites::load(Some(file))?;
+            (sites.defaults, sites.deny_networks)
+        }
+        None => (Arc::default(), Vec::new()),
     };
     let mut sites = Vec::new();
     for url in urls {
@@ -37,7 +40,7 @@ pub(crate) fn check(urls: &[String], config: Option<&Path>, json: bool) -> Resul
         }
     }
     let trust = match Trust::system() {
-        Ok(trust) => trust,
+        Ok(trust) => trust.denying(deny_networks),
         Err(error) => {
             complain(&error.to_string());
             return Ok(NO);

@@ -87,6 +87,15 @@ impl Site {
         site
     }
 
+    /// Where its connections are made to. What stands in for a host is for sites that connect to it; a name server that
+    /// is asked would be another one.
+    pub fn route(&self) -> Route {
+        match self.endpoint {
+            Endpoint::Dns(_) => Route { connect_to: None, ..self.settings.route },
+            _ => self.settings.route,
+        }
+    }
+
     /// Whether `other` is checked in just the same way; the secrets count too.
     pub fn is_same(&self, other: &Self) -> bool {
         let has_same_settings = Arc::ptr_eq(&self.settings, &other.settings)

@@ -1,6 +1,7 @@
 //! What a site's URL stands for: where to go, with which credentials, and how people may see it.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use reqwest::header::HeaderValue;
@@ -87,6 +88,15 @@ impl Endpoint {
         }
     }
 
+    /// The host to connect to, where it is written as an address.
+    pub fn literal(&self) -> Option<IpAddr> {
+        match self {
+            Self::Http(url) => literal(&url.host()?),
+            Self::Tcp(Address { host, .. }) | Self::Tls(Address { host, .. }) => literal(host),
+            Self::Dns(question) => literal(&question.server.host),
+        }
+    }
+
     /// In its normal form.
     pub fn normal(&self) -> String {
         match self {
@@ -97,6 +107,15 @@ impl Endpoint {
                 format!("dns://{server}/{name}?type={}", record_type.as_str())
             }
         }
+    }
+}
+
+/// The address as which `host` is written.
+pub(crate) fn literal<T>(host: &Host<T>) -> Option<IpAddr> {
+    match host {
+        Host::Ipv4(address) => Some((*address).into()),
+        Host::Ipv6(address) => Some((*address).into()),
+        Host::Domain(_) => None,
     }
 }
 
@@ -192,7 +211,9 @@ fn question(url: &Url) -> Result<Question, String> {
     const FORM: &str = "dns://server/name?type=A";
     let server = host_and_port(url, Some(53), FORM)?;
     let name = url.path().trim_matches('/');
-    let is_name = !name.is_empty() && name.len() <= 253 && !name.contains(['/', '%']);
+    let labels = || name.trim_end_matches('.').split('.');
+    let is_name =
+        name.len() <= 253 && !name.contains(['/', '%', '\\']) && labels().all(|label| (1..=63).contains(&label.len()));
     if !is_name {
         return Err(format!("asks for no name: write it like {FORM}"));
     }
@@ -309,6 +330,7 @@ mod tests {
             ("https:/example.com", r#""https:/example.com": is not a URL: write it like https://example.com"#),
             ("tcp://a.test", r#""tcp://a.test": has no port: write it like tcp://host:port"#),
             ("tls://a.test/x", r#""tls://a.test/x": has more than a host and a port: write it like tls://host:port"#),
+            ("dns://ns/a..test", r#""dns://ns/a..test": asks for no name: write it like dns://server/name?type=A"#),
             ("dns://ns", r#""dns://ns": asks for no name: write it like dns://server/name?type=A"#),
             (
                 "dns://ns/a.test?type=ANY",

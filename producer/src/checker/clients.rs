@@ -1,5 +1,6 @@
 //! The HTTP clients of one checker: one for what most sites have, and a few for sites that want something of their own.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use reqwest::{Method, Url, retry};
 
 use super::connector::NextHop;
 use super::hop::Hop;
+use super::resolver::Resolver;
 use super::transport::Transport;
 use super::trust::Trust;
-use crate::site::Site;
+use crate::site::{Route, Site};
 
 /// Clients of sites that want something of their own, as a checker keeps them; each has a thread and some 55 KiB.
 const MOST_OWN: usize = 2;
@@ -67,6 +69,7 @@ impl Clients {
 #[derive(Debug)]
 pub(super) struct HopClient {
     client: Client,
+    resolver: Resolver,
     next: NextHop,
 }
 
@@ -92,7 +95,14 @@ impl HopClient {
             .user_agent(USER_AGENT)
             .build();
         let client = client.map_err(|error| format!("this machine cannot start another client: {error}"))?;
-        Ok(Self { client, next })
+        Ok(Self { client, resolver: trust.resolver.clone(), next })
+    }
+
+    /// Why an `address` that a URL names by itself may not be connected to by `route`; `None` where it may.
+    pub(super) fn refusal(&self, address: IpAddr, route: Route) -> Option<String> {
+        // While an address in a URL is not what `connect_to` stands in for, both must be allowed.
+        let itself = Route { connect_to: None, ..route };
+        self.resolver.literal_refusal(address, itself).or_else(|| self.resolver.literal_refusal(address, route))
     }
 
     /// Requests `url` on a fresh connection, told to `hop`; all of it, the body too, may take `timeout`. `site` is given

@@ -4,6 +4,7 @@
 //! looks at the words of the HTTP library, which exports no types for them.
 
 use std::error::Error;
+use std::fmt;
 use std::io;
 use std::iter;
 use std::net::SocketAddr;
@@ -39,14 +40,26 @@ impl Step<'_> {
         self.url.scheme() == "https"
     }
 
-    /// The host with its port, and what it stands for where that is not the same.
-    fn address(&self) -> String {
+    fn peer(&self) -> Peer<'_> {
         let port = self.url.port_or_known_default().unwrap_or_default();
-        let addresses: Vec<String> = self.reached.addresses.iter().map(|address| address.ip().to_string()).collect();
-        match addresses.as_slice() {
-            [] => format!("{}:{port}", self.host()),
-            few => format!("{}:{port} ({})", self.host(), words::short(&few.join(", "))),
-        }
+        Peer { host: self.host(), port, addresses: &self.reached.addresses }
+    }
+}
+
+/// Who should be at the other end.
+pub(super) struct Peer<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    /// What the host was found to stand for.
+    pub(super) addresses: &'a [SocketAddr],
+}
+
+/// The host with its port, and what it stands for where that is not the same.
+impl fmt::Display for Peer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.host, self.port)?;
+        let addresses: Vec<String> = self.addresses.iter().map(|address| address.ip().to_string()).collect();
+        if addresses.is_empty() { Ok(()) } else { write!(f, " ({})", words::short(&addresses.join(", "))) }
     }
 }
 
@@ -66,11 +79,13 @@ pub(super) fn of_request(
     certificate: Option<Certificate>,
     is_redirected: bool,
 ) -> Failure {
+    let kind_of_url = if is_redirected { FailureKind::Redirect } else { FailureKind::InvalidUrl };
     let (kind, detail) = if error.is_builder() {
-        let kind = if is_redirected { FailureKind::Redirect } else { FailureKind::InvalidUrl };
-        (kind, format!("{} cannot be requested", words::short(step.url.as_str())))
+        (kind_of_url, format!("{} cannot be requested", words::short(step.url.as_str())))
     } else if error.is_timeout() && !is_refused_by_system(error, step) {
-        timed_out(step)
+        timed_out(step.reached, &step.peer(), step.timeout)
+    } else if let Some(LookupError::Denied(detail)) = cause::<LookupError>(error) {
+        (kind_of_url, detail.clone())
     } else {
         match step.reached.phase() {
             Phase::Waiting | Phase::Dns => not_resolved(error, step),
@@ -98,15 +113,16 @@ pub(super) fn of_body(unread: &Unread, most: u64, timeout: Duration) -> Failure 
     Failure { kind, detail }
 }
 
-fn timed_out(step: &Step<'_>) -> (FailureKind, String) {
-    let within = words::duration(step.timeout);
-    match step.reached.phase() {
+/// The deadline, `timeout` after the begin, passed before `peer` had answered.
+pub(super) fn timed_out(reached: &Reached, peer: &Peer<'_>, timeout: Duration) -> (FailureKind, String) {
+    let (within, host) = (words::duration(timeout), peer.host);
+    match reached.phase() {
         Phase::Waiting => (FailureKind::Timeout, format!("this machine was too busy to connect within {within}")),
-        Phase::Dns if step.reached.is_looked_up => {
-            (FailureKind::Dns, format!("the name servers gave no answer for {} within {within}", step.host()))
+        Phase::Dns if reached.is_looked_up => {
+            (FailureKind::Dns, format!("the name servers gave no answer for {host} within {within}"))
         }
-        Phase::Dns => (FailureKind::Dns, format!("resolver busy: {} was not looked up within {within}", step.host())),
-        Phase::Connect => (FailureKind::ConnectTimeout, format!("no connection to {} within {within}", step.address())),
+        Phase::Dns => (FailureKind::Dns, format!("resolver busy: {host} was not looked up within {within}")),
+        Phase::Connect => (FailureKind::ConnectTimeout, format!("no connection to {peer} within {within}")),
         Phase::Tls => (FailureKind::Timeout, format!("the TLS handshake did not end within {within}")),
         Phase::FirstByte => (FailureKind::Timeout, format!("no answer within {within}")),
     }
@@ -114,17 +130,21 @@ fn timed_out(step: &Step<'_>) -> (FailureKind, String) {
 
 fn not_resolved(error: &reqwest::Error, step: &Step<'_>) -> (FailureKind, String) {
     match cause::<LookupError>(error) {
-        Some(LookupError(detail)) => (FailureKind::Dns, words::short(detail)),
+        Some(error) => (FailureKind::Dns, words::short(&error.to_string())),
         None => (FailureKind::Dns, format!("{} cannot be resolved", step.host())),
     }
 }
 
 fn not_connected(error: &reqwest::Error, step: &Step<'_>) -> (FailureKind, String) {
-    let address = step.address();
-    // Where the connector never had an address to connect to, the host was not one that TLS can name.
-    let Some(cause) = cause::<io::Error>(error) else {
-        return (FailureKind::InvalidUrl, format!("{} is no host that can be connected to", step.host()));
-    };
+    match cause::<io::Error>(error) {
+        Some(cause) => unconnected(cause, &step.peer()),
+        // Where the connector never had an address to connect to, the host was not one that TLS can name.
+        None => (FailureKind::InvalidUrl, format!("{} is no host that can be connected to", step.host())),
+    }
+}
+
+/// Why the system made no connection to `address`.
+pub(super) fn unconnected(cause: &io::Error, address: &Peer<'_>) -> (FailureKind, String) {
     let detail = match cause.kind() {
         io::ErrorKind::ConnectionRefused => format!("connection refused by {address}"),
         io::ErrorKind::TimedOut => {
@@ -143,6 +163,17 @@ fn not_connected(error: &reqwest::Error, step: &Step<'_>) -> (FailureKind, Strin
         _ => format!("no connection to {address}: {cause}"),
     };
     (FailureKind::ConnectRefused, detail)
+}
+
+/// Why a TLS handshake with `host`, which presented `certificate`, failed.
+pub(super) fn of_handshake(error: &io::Error, host: &str, certificate: Option<Certificate>) -> Failure {
+    Failure { kind: FailureKind::Tls, detail: tls::detail(error, host, certificate) }
+}
+
+/// Why a connection broke off at the time `when`, such as "within the body".
+pub(super) fn of_connection(error: &io::Error, when: &str) -> Failure {
+    let detail = protocol::of_socket(error, when).unwrap_or_else(|| format!("the connection broke off {when}"));
+    Failure { kind: FailureKind::Protocol, detail }
 }
 
 /// Too many open files, on all Unix systems.

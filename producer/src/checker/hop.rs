@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::site::Route;
+
 tokio::task_local! {
     /// The hop whose connection is being made by the future that runs.
     static CURRENT: Arc<Hop>;
@@ -15,7 +17,10 @@ tokio::task_local! {
 
 /// One request on one fresh connection.
 #[derive(Debug, Default)]
-pub(super) struct Hop(Mutex<Reached>);
+pub(super) struct Hop {
+    reached: Mutex<Reached>,
+    route: Route,
+}
 
 /// What a hop has reached so far.
 #[derive(Clone, Debug, Default)]
@@ -50,10 +55,20 @@ pub(super) enum Phase {
 }
 
 impl Hop {
+    /// A hop whose connection goes by `route`.
+    pub(super) fn new(route: Route) -> Self {
+        Self { reached: Mutex::default(), route }
+    }
+
+    /// Where its connection is made to.
+    pub(super) fn route(&self) -> Route {
+        self.route
+    }
+
     /// What was reached until now.
     pub(super) fn reached(&self) -> MutexGuard<'_, Reached> {
         // A record is plain data: whoever panicked while holding it has left nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,6 +93,11 @@ impl Reached {
 /// Runs `connecting` as part of `hop`.
 pub(super) fn during<F: Future>(hop: Arc<Hop>, connecting: F) -> impl Future<Output = F::Output> {
     CURRENT.scope(hop, connecting)
+}
+
+/// Runs `connecting`, on this thread, as part of `hop`.
+pub(super) fn during_sync<T>(hop: &Arc<Hop>, connecting: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(Arc::clone(hop), connecting)
 }
 
 /// The hop for which the running future connects.

@@ -9,14 +9,20 @@ mod body;
 mod certificate;
 mod clients;
 mod connector;
+mod deny;
+mod dial;
+mod dns;
 mod failure;
 mod findings;
 mod handshake;
 mod hop;
 mod judge;
+mod nameserver;
 mod redirect;
 mod resolver;
+mod tcp;
 mod timings;
+mod tls_probe;
 mod transport;
 mod trust;
 mod visit;
@@ -29,7 +35,7 @@ use isitup_shared::time::UtcTime;
 use url::Url;
 
 use crate::site::Site;
-use crate::target::Endpoint;
+use crate::target::{Address, Endpoint};
 use body::Buffers;
 use clients::Clients;
 use findings::Findings;
@@ -43,6 +49,7 @@ pub use trust::{OwnCa, Trust, TrustError};
 /// Never make, use or drop one inside of an async runtime.
 #[derive(Debug)]
 pub struct Checker {
+    trust: Trust,
     clients: Clients,
     buffers: Buffers,
 }
@@ -50,7 +57,7 @@ pub struct Checker {
 impl Checker {
     /// A checker that trusts `trust`. It starts its threads with the first check.
     pub fn new(trust: &Trust) -> Self {
-        Self { clients: Clients::new(trust), buffers: Buffers::default() }
+        Self { trust: trust.clone(), clients: Clients::new(trust), buffers: Buffers::default() }
     }
 
     /// Checks `site` for the slot `scheduled_at`.
@@ -60,9 +67,9 @@ impl Checker {
     pub fn check(&mut self, site: &Site, scheduled_at: UtcTime) -> Check {
         let (started_at, began, mut found) = match &site.endpoint {
             Endpoint::Http(url) => self.http(site, url),
-            Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Dns(_) => {
-                (UtcTime::now(), Instant::now(), Findings::impossible("not implemented".into()))
-            }
+            Endpoint::Tcp(address) => timed(|began| tcp::probe(site, address, &self.trust.resolver, began)),
+            Endpoint::Tls(address) => self.tls(site, address),
+            Endpoint::Dns(question) => timed(|began| dns::probe(site, question, &self.trust.resolver, began)),
         };
         found.total = began.elapsed();
         report(site, found, scheduled_at, started_at)
@@ -85,6 +92,20 @@ impl Checker {
         };
         (started_at, began, found)
     }
+
+    fn tls(&self, site: &Site, address: &Address) -> (UtcTime, Instant, Findings) {
+        let config = self.trust.config_for(&site.settings.transport);
+        timed(|began| match config {
+            Ok(config) => tls_probe::probe(site, address, config, &self.trust.resolver, began),
+            Err(error) => Findings::impossible(error.to_string()),
+        })
+    }
+}
+
+/// When `probe` began, and what it found.
+fn timed(probe: impl FnOnce(Instant) -> Findings) -> (UtcTime, Instant, Findings) {
+    let (started_at, began) = (UtcTime::now(), Instant::now());
+    (started_at, began, probe(began))
 }
 
 fn report(site: &Site, mut found: Findings, scheduled_at: UtcTime, started_at: UtcTime) -> Check {

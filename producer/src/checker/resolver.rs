@@ -3,31 +3,49 @@
 //! The system's resolver cannot be cancelled: a name whose servers do not answer holds its thread for half a minute,
 //! long after the check has ended. So there is a most of threads, and of names that wait for one; what comes on top
 //! fails at once. Nothing is cached here: a check meets what a new visitor meets.
+//!
+//! Here is also where it is decided which of a name's addresses a check may connect to.
+
+mod lookup;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Sender, bounded};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
+use super::deny::Denied;
 use super::hop::{self, Hop};
+use super::nameserver::{self, Patience};
+use crate::site::Route;
+
+pub(super) use lookup::LookupError;
 
 const MOST_THREADS: usize = 256;
 const MOST_WAITING: usize = 1024;
 const IDLE: Duration = Duration::from_secs(10);
+/// As long as the system's resolver tries, by its usual settings.
+const LONGEST_LOOKUP: Duration = Duration::from_secs(30);
 
 /// A lookup of one name, on a thread of its own for as long as it takes.
 type Lookup = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
-/// The shared threads; cheap to clone.
+type Answer = Result<Vec<SocketAddr>, LookupError>;
+
+/// The shared threads, and what they may give; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Resolver(Arc<Shared>);
+pub(super) struct Resolver {
+    shared: Arc<Shared>,
+    denied: Denied,
+}
 
 struct Shared {
     lookup: Box<Lookup>,
@@ -48,20 +66,39 @@ struct State {
 struct Job {
     name: String,
     hop: Option<Arc<Hop>>,
-    answer: oneshot::Sender<io::Result<Vec<SocketAddr>>>,
+    asker: Asker,
 }
 
-/// Why a name has no address, in words for people.
-#[derive(Debug)]
-pub(super) struct LookupError(pub(super) String);
+/// Who wants to know.
+enum Asker {
+    /// A future of reqwest's, which is dropped at its deadline.
+    Future(oneshot::Sender<Answer>),
+    /// A thread that waits until then.
+    Thread(Sender<Answer>, Instant),
+}
 
-impl fmt::Display for LookupError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl Asker {
+    /// Whoever asked may have gone while the name waited.
+    fn is_gone(&self) -> bool {
+        match self {
+            Self::Future(answer) => answer.is_closed(),
+            Self::Thread(_, deadline) => Instant::now() >= *deadline,
+        }
+    }
+
+    fn answer(self, answer: Answer) {
+        match self {
+            Self::Future(sender) => drop(sender.send(answer)),
+            Self::Thread(sender, _) => drop(sender.send(answer)),
+        }
     }
 }
 
-impl Error for LookupError {}
+impl fmt::Debug for Resolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resolver").field("denied", &self.denied).finish_non_exhaustive()
+    }
+}
 
 impl Resolver {
     /// Asks the system.
@@ -80,29 +117,89 @@ impl Resolver {
         lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {
         let lookup = Box::new(lookup);
-        Self(Arc::new(Shared { lookup, most_threads, most_waiting, state: Mutex::default(), work: Condvar::new() }))
+        let shared = Shared { lookup, most_threads, most_waiting, state: Mutex::default(), work: Condvar::new() };
+        Self { shared: Arc::new(shared), denied: Denied::default() }
+    }
+
+    /// Gives no address that is `denied`.
+    pub(super) fn denying(self, denied: Denied) -> Self {
+        Self { denied, ..self }
+    }
+
+    /// As this one, but by the threads and the lookup of `other`.
+    pub(super) fn by_those_of(self, other: Self) -> Self {
+        Self { shared: other.shared, ..self }
+    }
+
+    /// Why a host that is written as an `address` may not be connected to by `route`; `None` where it may.
+    pub(super) fn literal_refusal(&self, address: IpAddr, route: Route) -> Option<String> {
+        lookup::literal_refusal(address, route, &self.denied)
+    }
+
+    /// Resolves `name` for `hop`; `None` when there was no answer until `deadline`.
+    pub(super) fn addresses(&self, name: &str, hop: &Arc<Hop>, deadline: Instant) -> Option<Answer> {
+        if let Some(answer) = self.known(name, Some(hop)) {
+            return Some(answer);
+        }
+        let (answer, answered) = bounded(1);
+        let asker = Asker::Thread(answer, deadline);
+        if let Err(busy) = self.submit(Job { name: name.to_owned(), hop: Some(Arc::clone(hop)), asker }) {
+            return Some(Err(busy));
+        }
+        let answer = answered.recv_deadline(deadline).ok()?;
+        Some(answer.and_then(|addresses| self.admit(name, addresses, Some(hop))))
+    }
+
+    /// The answer for which nobody need be asked: `hop` has an address of its own, or its name server may not be asked.
+    fn known(&self, name: &str, hop: Option<&Arc<Hop>>) -> Option<Answer> {
+        let hop = hop?;
+        let route = hop.route();
+        if let Some(other) = route.connect_to {
+            let address = SocketAddr::new(other.ip, other.port.unwrap_or(0));
+            let admitted = lookup::admitted(name, vec![address], route, &self.denied);
+            if let Ok(addresses) = &admitted {
+                hop.reached().addresses.clone_from(addresses);
+            }
+            return Some(admitted);
+        }
+        hop.reached().resolving = Some(Instant::now());
+        let refusal = self.denied.refusal(route.resolver?.ip())?;
+        Some(Err(LookupError::Denied(format!("name server: {refusal}"))))
+    }
+
+    /// Keeps of `addresses` those that may be connected to, and tells `hop`.
+    fn admit(&self, name: &str, addresses: Vec<SocketAddr>, hop: Option<&Arc<Hop>>) -> Answer {
+        let route = hop.map(|hop| hop.route()).unwrap_or_default();
+        let addresses = lookup::admitted(name, addresses, route, &self.denied)?;
+        if let Some(hop) = hop {
+            let mut reached = hop.reached();
+            reached.resolved = Some(Instant::now());
+            reached.addresses.clone_from(&addresses);
+        }
+        Ok(addresses)
     }
 
     /// Puts `job` in the queue and sees to it that a thread will take it.
     fn submit(&self, job: Job) -> Result<(), LookupError> {
-        let mut state = self.0.state();
+        let shared = &self.shared;
+        let mut state = shared.state();
         state.waiting.push_back(job);
         if state.idle >= state.waiting.len() {
-            self.0.work.notify_one();
+            shared.work.notify_one();
             return Ok(());
         }
-        if state.threads < self.0.most_threads && self.start_thread(&mut state) {
+        if state.threads < shared.most_threads && self.start_thread(&mut state) {
             return Ok(());
         }
-        if state.threads > 0 && state.waiting.len() <= self.0.most_waiting {
+        if state.threads > 0 && state.waiting.len() <= shared.most_waiting {
             return Ok(());
         }
         state.waiting.pop_back();
-        Err(LookupError("resolver busy: too many names wait for an answer already".into()))
+        Err(LookupError::Failed("resolver busy: too many names wait for an answer already".into()))
     }
 
     fn start_thread(&self, state: &mut State) -> bool {
-        let shared = Arc::clone(&self.0);
+        let shared = Arc::clone(&self.shared);
         // Not joined: a lookup cannot be cancelled, and nothing is lost with it.
         let started = thread::Builder::new().name("resolver".into()).spawn(move || shared.run());
         state.threads += usize::from(started.is_ok());
@@ -117,14 +214,25 @@ impl Shared {
 
     fn run(&self) {
         while let Some(job) = self.next() {
-            // Whoever asked may have gone while the name waited.
-            if job.answer.is_closed() {
+            if job.asker.is_gone() {
                 continue;
             }
-            if let Some(hop) = job.hop {
+            let mut route = Route::default();
+            if let Some(hop) = &job.hop {
                 hop.reached().is_looked_up = true;
+                route = hop.route();
             }
-            let _ = job.answer.send((self.lookup)(&job.name));
+            let answer = match route.resolver {
+                Some(server) => {
+                    let deadline = Instant::now() + LONGEST_LOOKUP;
+                    let patience = Patience { deadline, is_wanted: &|| !job.asker.is_gone() };
+                    nameserver::addresses(server, &job.name, route.family, &patience).map_err(LookupError::Failed)
+                }
+                None => {
+                    (self.lookup)(&job.name).map_err(|error| LookupError::Failed(lookup::reason(&job.name, &error)))
+                }
+            };
+            job.asker.answer(answer);
         }
     }
 
@@ -153,88 +261,18 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let name = name.as_str().to_owned();
         let hop = hop::current();
-        if let Some(hop) = &hop {
-            hop.reached().resolving = Some(Instant::now());
+        let give = |answer: Answer| Ok(Box::new(answer?.into_iter()) as Addrs);
+        if let Some(answer) = self.known(&name, hop.as_ref()) {
+            return Box::pin(async move { give(answer) });
         }
         let (answer, answered) = oneshot::channel();
-        let submitted = self.submit(Job { name: name.clone(), hop: hop.clone(), answer });
+        let submitted = self.submit(Job { name: name.clone(), hop: hop.clone(), asker: Asker::Future(answer) });
+        let resolver = self.clone();
         Box::pin(async move {
             submitted?;
-            let answered = answered.await.map_err(|_| LookupError(format!("the lookup of {name} was broken off")))?;
-            let addresses = answered.map_err(|error| LookupError(reason(&name, &error)))?;
-            if addresses.is_empty() {
-                return Err(LookupError(format!("{name} has no address")).into());
-            }
-            if let Some(hop) = hop {
-                let mut reached = hop.reached();
-                reached.resolved = Some(Instant::now());
-                reached.addresses.clone_from(&addresses);
-            }
-            Ok(Box::new(addresses.into_iter()) as Addrs)
+            let broken_off = |_| LookupError::Failed(format!("the lookup of {name} was broken off"));
+            let addresses = answered.await.map_err(broken_off)??;
+            give(resolver.admit(&name, addresses, hop.as_ref()))
         })
-    }
-}
-
-/// The system's reasons come as text only: those of glibc, then of musl.
-fn reason(name: &str, error: &io::Error) -> String {
-    let text = error.to_string();
-    let is = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    if is(&[
-        "Name or service not known",
-        "No address associated",
-        "Name does not resolve",
-        "Name has no usable address",
-    ]) {
-        format!("no such name: {name}")
-    } else if is(&["Temporary failure", "Try again"]) {
-        format!("the name servers gave no answer for {name}")
-    } else if is(&["Non-recoverable failure", "Unrecoverable error"]) {
-        format!("the name servers refused to answer for {name}")
-    } else {
-        let plain = text.trim_start_matches("failed to lookup address information: ");
-        format!("{name} cannot be resolved: {plain}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    fn job(name: &str) -> (Job, oneshot::Receiver<io::Result<Vec<SocketAddr>>>) {
-        let (answer, answered) = oneshot::channel();
-        (Job { name: name.into(), hop: None, answer }, answered)
-    }
-
-    #[test]
-    fn stuck_lookups_hold_no_more_threads_than_allowed_and_then_the_resolver_says_it_is_busy() {
-        let (release, released) = mpsc::channel::<()>();
-        let (begun, begins) = mpsc::channel();
-        let gate = Mutex::new(released);
-        let resolver = Resolver::bounded(2, 1, move |name| {
-            begun.send(name.to_owned()).unwrap();
-            let _ = gate.lock().unwrap().recv();
-            Ok(vec![([127, 0, 0, 1], 0).into()])
-        });
-        let mut answers = Vec::new();
-        for name in ["a", "b"] {
-            let (job, answered) = job(name);
-            resolver.submit(job).unwrap();
-            answers.push(answered);
-        }
-        let mut names = [begins.recv().unwrap(), begins.recv().unwrap()];
-        names.sort();
-        assert_eq!(names, ["a", "b"]);
-        let (third, answered) = job("c");
-        resolver.submit(third).unwrap();
-        answers.push(answered);
-        assert!(resolver.submit(job("d").0).unwrap_err().0.starts_with("resolver busy"));
-        drop(release);
-        for answer in answers {
-            assert_eq!(answer.blocking_recv().unwrap().unwrap().len(), 1);
-        }
-        assert_eq!(begins.recv().unwrap(), "c");
-        assert_eq!(resolver.0.state().threads, 2);
     }
 }

@@ -9,10 +9,10 @@ use super::hop::Reached;
 /// The phases of a check so far; a phase that was not reached is absent, one that was broken off counts as far as it got.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Phases {
-    dns: Option<Duration>,
+    pub(super) dns: Option<Duration>,
     connect: Option<Duration>,
     tls: Option<Duration>,
-    first_byte: Option<Duration>,
+    pub(super) first_byte: Option<Duration>,
     pub(super) body: Option<Duration>,
 }
 
@@ -25,6 +25,13 @@ impl Phases {
         add(&mut self.connect, connect_began, hop.tls_began.or(hop.connected).unwrap_or(ended));
         add(&mut self.tls, hop.tls_began, hop.connected.unwrap_or(ended));
         add(&mut self.first_byte, hop.connected, ended);
+    }
+
+    /// Adds a hop that is done as soon as it is connected, or ended at `ended` before it was.
+    pub(super) fn add_connection(&mut self, hop: &Reached, ended: Instant) {
+        let before = self.first_byte;
+        self.add(hop, ended);
+        self.first_byte = before;
     }
 
     /// As the contract has them.

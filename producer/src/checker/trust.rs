@@ -1,4 +1,4 @@
-//! What all checkers of a process share: whom TLS trusts, and the threads that resolve names.
+//! What all checkers of a process share: whom TLS trusts, the threads that resolve names, and where no check may go.
 
 use std::fmt::{self, Write};
 use std::io;
@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use isitup_shared::config::DeniedNetwork;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
@@ -13,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use sha2::{Digest, Sha256};
 
+use super::deny::Denied;
 use super::handshake::{NoSessions, Witness};
 use super::resolver::Resolver;
 use super::transport::Transport;
@@ -76,7 +78,14 @@ impl Trust {
         mut self,
         lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {
-        self.resolver = Resolver::by(lookup);
+        self.resolver = self.resolver.by_those_of(Resolver::by(lookup));
+        self
+    }
+
+    /// Lets no check connect to `networks`, by whatever name or redirect it is led there.
+    #[must_use]
+    pub fn denying(mut self, networks: Vec<DeniedNetwork>) -> Self {
+        self.resolver = self.resolver.denying(Denied::new(networks));
         self
     }
 

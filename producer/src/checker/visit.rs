@@ -19,7 +19,8 @@ use super::findings::Findings;
 use super::hop::{Hop, Phase, Reached};
 use super::redirect;
 use super::words;
-use crate::site::Site;
+use crate::site::{Route, Site};
+use crate::target;
 
 /// A visit under way.
 #[derive(Debug)]
@@ -93,7 +94,13 @@ impl Visit<'_> {
 
     /// One request, until the head of its answer.
     fn hop(&mut self, client: &HopClient) -> Option<Response> {
-        let hop = Arc::new(Hop::default());
+        let route = self.route();
+        if let Some(detail) = literal(&self.url).and_then(|address| client.refusal(address, route)) {
+            let is_redirected = self.found.redirects > 0;
+            self.found.fail(if is_redirected { FailureKind::Redirect } else { FailureKind::InvalidUrl }, detail);
+            return None;
+        }
+        let hop = Arc::new(Hop::new(route));
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             // Only redirects can have used it up.
@@ -125,6 +132,12 @@ impl Visit<'_> {
                 None
             }
         }
+    }
+
+    /// Where the URL's connection is made to.
+    fn route(&self) -> Route {
+        let route = self.site.route();
+        if self.url.host() == self.home.host() { route } else { Route { connect_to: None, ..route } }
     }
 
     fn read(&mut self, mut response: Response, buffers: &mut Buffers) {
@@ -174,9 +187,5 @@ fn sole_address(url: &Url, reached: &Reached) -> Option<SocketAddr> {
 
 /// The address that a URL names by itself.
 pub(super) fn literal(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        url::Host::Ipv4(address) => Some(address.into()),
-        url::Host::Ipv6(address) => Some(address.into()),
-        url::Host::Domain(_) => None,
-    }
+    target::literal(&url.host()?)
 }

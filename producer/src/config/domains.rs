@@ -154,6 +154,11 @@ impl List<'_, '_> {
             self.reader.refuse(place, path, message.into());
             return;
         }
+        if let Some(address) = site.endpoint.literal().filter(|address| !site.route().takes(*address)) {
+            let message = format!("the host {address} is not of the ip_version that holds here: change one of the two");
+            self.reader.refuse(place, path, message);
+            return;
+        }
         // A site without a name of its own is called by its URL as typed, where `/` may be left out: still the same site.
         let key = if site.name == site.shown_url { site.endpoint.normal().into() } else { Arc::clone(&site.name) };
         if let Some(first) = self.places.get(&key) {

@@ -43,7 +43,15 @@ impl Reader<'_> {
             return None;
         };
         match Proxy::parse(&text, no_proxy.unwrap_or_default()) {
-            Ok(proxy) => Some(proxy),
+            Ok(proxy) => {
+                if self.has_denied_networks {
+                    let message = format!(
+                        "{proxy} would connect where producer.deny_networks cannot be enforced: remove one of the two"
+                    );
+                    self.refuse(&place, &format!("{path}.proxy"), message);
+                }
+                Some(proxy)
+            }
             Err(message) => {
                 self.refuse(&place, &format!("{path}.proxy"), message);
                 None

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ByteSize, Scalar, Section};
+use super::{ByteSize, DeniedNetwork, Scalar, Section};
 
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,8 @@ pub struct ProducerConfig {
     pub location: String,
     /// The most threads that check sites at one time.
     pub workers: usize,
+    /// Networks that no check may connect to.
+    pub deny_networks: Vec<DeniedNetwork>,
     /// Where results wait for Kafka.
     pub spool: SpoolConfig,
     /// Where health and metrics are served.
@@ -76,6 +78,7 @@ impl ProducerConfig {
         let location =
             section.get_where("location", |name: &String| !name.trim().is_empty(), "a location must not be empty");
         let workers = section.get_in("workers", 1..=10_000).unwrap_or(512);
+        let deny_networks = deny_networks(&mut section);
         let mut spool = section.section("spool");
         let spool_config = SpoolConfig {
             path: spool.get::<String>("path").map_or_else(|| "/var/lib/isitup".into(), PathBuf::from),
@@ -86,8 +89,18 @@ impl ProducerConfig {
         spool.finish();
         let listen = section.get("listen").unwrap_or_else(|| loopback(9101));
         section.finish();
-        Self { location: location.unwrap_or_else(|| "default".into()), workers, spool: spool_config, listen }
+        let location = location.unwrap_or_else(|| "default".into());
+        Self { location, workers, deny_networks, spool: spool_config, listen }
     }
+
+    /// Reads of the section `producer` of `root` only which networks checks are kept from, and leaves the rest alone.
+    pub fn read_deny_networks(root: &mut Section) -> Vec<DeniedNetwork> {
+        deny_networks(&mut root.section("producer"))
+    }
+}
+
+fn deny_networks(section: &mut Section) -> Vec<DeniedNetwork> {
+    section.list("deny_networks").unwrap_or_default()
 }
 
 /// The consumer's own settings.

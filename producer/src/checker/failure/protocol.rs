@@ -49,7 +49,8 @@ pub(super) fn of_body(error: &io::Error) -> String {
     }
 }
 
-fn of_socket(error: &(dyn Error + 'static), when: &str) -> Option<String> {
+/// Why the socket failed at the time `when`, where it was the socket.
+pub(super) fn of_socket(error: &(dyn Error + 'static), when: &str) -> Option<String> {
     match cause::<io::Error>(error)?.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
             Some(format!("connection reset {when}"))
