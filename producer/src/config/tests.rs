@@ -84,6 +84,10 @@ fn each_mistake_in_a_site_is_told_with_file_line_key_value_and_what_is_allowed()
             "{proxy: 'ftp://u:s3cret@p'}",
             "proxy: (not shown) is not a proxy: write http://host:port, https://host:port, socks5://host:port or `environment`",
         ),
+        (
+            "{ip_version: 6, connect_to: 192.0.2.1}",
+            "connect_to: 192.0.2.1 is not an address of the ip_version that holds here: change one of the two",
+        ),
         ("{no_proxy: [a.test]}", "no_proxy: stands here without a `proxy`"),
         (
             "{expect: {status: []}}",
@@ -188,6 +192,56 @@ fn each_mistake_in_the_list_of_sites_is_told() {
     for (yaml, expected) in cases {
         assert_eq!(read(yaml).unwrap_err(), expected, "{yaml}");
     }
+}
+
+#[test]
+fn a_host_that_is_written_as_an_address_is_of_the_ip_version_that_holds() {
+    let v4 = "the host 192.0.2.1 is not of the ip_version that holds here: change one of the two";
+    for (yaml, expected) in [
+        ("domains: [{url: 'http://192.0.2.1', ip_version: 6}]", format!("config.yml:2: domains[0]: {v4}")),
+        ("domains: ['tcp://192.0.2.1:1']\ndefaults: {ip_version: 6}", format!("config.yml:2: domains[0]: {v4}")),
+        ("domains: [{url: 'dns://192.0.2.1/a.test', ip_version: 6}]", format!("config.yml:2: domains[0]: {v4}")),
+        (
+            "domains: [{url: 'tls://[::1]', ip_version: 4}]",
+            "config.yml:2: domains[0]: the host ::1 is not of the ip_version that holds here: change one of the two"
+                .into(),
+        ),
+    ] {
+        assert_eq!(read(yaml).unwrap_err(), expected);
+    }
+    read("domains: [{url: 'http://192.0.2.1', ip_version: 6, connect_to: '::1'}, {url: 'http://192.0.2.2', ip_version: 4}]")
+        .unwrap();
+}
+
+#[test]
+fn networks_that_checks_are_kept_from_are_read_and_stand_beside_no_proxy() {
+    let settings =
+        read("domains: [a.test]\nproducer: {deny_networks: [loopback, metadata, 10.0.0.0/8, '::1']}").unwrap();
+    let networks: Vec<String> = settings.producer.deny_networks.iter().map(ToString::to_string).collect();
+    assert_eq!(networks, ["loopback", "metadata", "10.0.0.0/8", "::1/128"]);
+    let beside = |proxy: &str| {
+        format!("{proxy} would connect where producer.deny_networks cannot be enforced: remove one of the two")
+    };
+    for (yaml, expected) in [
+        (
+            "domains: [a.test]\nproducer: {deny_networks: [lan]}",
+            r#"config.yml:3: producer.deny_networks[0]: "lan" is not a network: loopback, private, link-local, metadata, multicast, or one such as 192.0.2.0/24 or 2001:db8::/32"#.to_owned(),
+        ),
+        (
+            "domains: [{url: a.test, proxy: 'http://u:s3cret@p:3128'}]\nproducer: {deny_networks: private}",
+            format!("config.yml:2: domains[0].proxy: {}", beside("http://p:3128/")),
+        ),
+        (
+            "domains: [a.test]\ndefaults: {proxy: environment}\nproducer: {deny_networks: [private]}",
+            format!("config.yml:3: defaults.proxy: {}", beside("environment")),
+        ),
+    ] {
+        assert_eq!(read(yaml).unwrap_err(), expected, "{yaml}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("config.yml");
+    fs::write(&file, "producer: {deny_networks: [private], colour: red}\n").unwrap();
+    assert_eq!(Sites::load(Some(&file)).unwrap().deny_networks.len(), 1, "for single checks too");
 }
 
 #[test]

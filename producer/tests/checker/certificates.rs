@@ -19,13 +19,13 @@ use crate::server::{answering, answering_tls, check_by, failure, patient, servin
 const WELL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
 /// A certificate authority of the test's own.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
+pub(crate) struct Authority {
+    pub(crate) issuer: Issuer<'static, KeyPair>,
+    pub(crate) certificate: CertificateDer<'static>,
 }
 
 impl Authority {
-    fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -35,7 +35,7 @@ impl Authority {
     }
 
     /// A server on `site.test` with a certificate that `change` has changed.
-    fn server(&self, change: impl FnOnce(&mut CertificateParams)) -> SocketAddr {
+    pub(crate) fn server(&self, change: impl FnOnce(&mut CertificateParams)) -> SocketAddr {
         let mut params = CertificateParams::new(vec!["site.test".to_owned()]).unwrap();
         params.not_after = date_time_ymd(2099, 12, 31);
         change(&mut params);
@@ -49,7 +49,7 @@ impl Authority {
     }
 }
 
-fn config(certificate: CertificateDer<'static>, key: &KeyPair, alpn: &[&str]) -> Arc<ServerConfig> {
+pub(crate) fn config(certificate: CertificateDer<'static>, key: &KeyPair, alpn: &[&str]) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

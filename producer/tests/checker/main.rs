@@ -4,7 +4,12 @@
 
 mod answers;
 mod certificates;
+mod deny;
+mod dns;
 mod failures;
+mod name_server;
 mod redirects;
 mod server;
 mod stalls;
+mod tcp;
+mod tls;

@@ -34,12 +34,9 @@ pub(super) fn admitted(
     route: Route,
     denied: &Denied,
 ) -> Result<Vec<SocketAddr>, LookupError> {
-    if addresses.is_empty() {
-        return Err(LookupError::Failed(format!("{name} has no address")));
-    }
     addresses.retain(|address| route.family.contains(address.ip()));
     let Some(first) = addresses.first().map(SocketAddr::ip) else {
-        return Err(LookupError::Failed(format!("{name} has no {} address", family(route.family))));
+        return Err(LookupError::Failed(format!("{name} has no {}", address_of(route.family))));
     };
     addresses.retain(|address| denied.network_of(address.ip()).is_none());
     match denied.refusal(first) {
@@ -53,16 +50,16 @@ pub(super) fn literal_refusal(address: IpAddr, route: Route, denied: &Denied) ->
     // Where another address stands in for it, that one is connected to.
     let address = route.connect_to.map_or(address, |other| other.ip);
     if !route.family.contains(address) {
-        return Some(format!("{address} is not an {} address, as ip_version wants", family(route.family)));
+        return Some(format!("{address} is not an {}, as ip_version wants", address_of(route.family)));
     }
     denied.refusal(address)
 }
 
-fn family(family: IpFamily) -> &'static str {
+fn address_of(family: IpFamily) -> &'static str {
     match family {
-        IpFamily::Any => "IP",
-        IpFamily::V4 => "IPv4",
-        IpFamily::V6 => "IPv6",
+        IpFamily::Any => "address",
+        IpFamily::V4 => "IPv4 address",
+        IpFamily::V6 => "IPv6 address",
     }
 }
 
