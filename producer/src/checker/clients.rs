@@ -25,7 +25,7 @@ const USER_AGENT: &str = concat!("isitup/", env!("CARGO_PKG_VERSION"));
 /// The clients of one checker, made when first needed.
 #[derive(Debug)]
 pub(super) struct Clients {
-    trust: Trust,
+    pub(super) trust: Trust,
     system: Option<HopClient>,
     /// By fingerprint, the one used last at the end.
     own: Vec<(String, HopClient)>,

@@ -49,7 +49,6 @@ pub use trust::{OwnCa, Trust, TrustError};
 /// Never make, use or drop one inside of an async runtime.
 #[derive(Debug)]
 pub struct Checker {
-    trust: Trust,
     clients: Clients,
     buffers: Buffers,
 }
@@ -57,7 +56,7 @@ pub struct Checker {
 impl Checker {
     /// A checker that trusts `trust`. It starts its threads with the first check.
     pub fn new(trust: &Trust) -> Self {
-        Self { trust: trust.clone(), clients: Clients::new(trust), buffers: Buffers::default() }
+        Self { clients: Clients::new(trust), buffers: Buffers::default() }
     }
 
     /// Checks `site` for the slot `scheduled_at`.
@@ -65,11 +64,12 @@ impl Checker {
     /// Whatever the site does, it ends as a [`Check`]. A panic can only be a defect of ours; it is left to the worker,
     /// which knows better than to call the site down for it, and which then makes a new checker.
     pub fn check(&mut self, site: &Site, scheduled_at: UtcTime) -> Check {
+        let resolver = &self.clients.trust.resolver;
         let (started_at, began, mut found) = match &site.endpoint {
             Endpoint::Http(url) => self.http(site, url),
-            Endpoint::Tcp(address) => timed(|began| tcp::probe(site, address, &self.trust.resolver, began)),
+            Endpoint::Tcp(address) => timed(|began| tcp::probe(site, address, resolver, began)),
             Endpoint::Tls(address) => self.tls(site, address),
-            Endpoint::Dns(question) => timed(|began| dns::probe(site, question, &self.trust.resolver, began)),
+            Endpoint::Dns(question) => timed(|began| dns::probe(site, question, resolver, began)),
         };
         found.total = began.elapsed();
         report(site, found, scheduled_at, started_at)
@@ -94,9 +94,10 @@ impl Checker {
     }
 
     fn tls(&self, site: &Site, address: &Address) -> (UtcTime, Instant, Findings) {
-        let config = self.trust.config_for(&site.settings.transport);
+        let trust = &self.clients.trust;
+        let config = trust.config_for(&site.settings.transport);
         timed(|began| match config {
-            Ok(config) => tls_probe::probe(site, address, config, &self.trust.resolver, began),
+            Ok(config) => tls_probe::probe(site, address, config, &trust.resolver, began),
             Err(error) => Findings::impossible(error.to_string()),
         })
     }

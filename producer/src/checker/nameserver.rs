@@ -6,19 +6,18 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
 use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
-use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::rr::{Name, RecordType};
 
 use super::dial::Bounded;
-use crate::site::IpFamily;
+
+mod addresses;
+
+pub(super) use addresses::addresses;
 
 /// Until a question is asked again; from then on twice as long each time.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Whether the answer is still wanted is looked at this often.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// How long an address found waits for those of the other family. Some servers never answer for IPv6.
-const OTHER_FAMILY: Duration = Duration::from_millis(250);
-/// Links of a chain of aliases.
-const LONGEST_CHAIN: usize = 16;
 
 /// How long to wait for an answer.
 pub(super) struct Patience<'a> {
@@ -71,73 +70,6 @@ pub(super) fn ask(
     asking.questions.remove(0).answer.ok_or(Unanswered::Late)
 }
 
-/// The addresses of `name` by `server`, without ports; or why there are none, in words for people.
-pub(super) fn addresses(
-    server: SocketAddr,
-    text: &str,
-    family: IpFamily,
-    patience: &Patience<'_>,
-) -> Result<Vec<SocketAddr>, String> {
-    let Some(name) = name(text) else { return Err(format!("no such name: {text}")) };
-    let types: &[RecordType] = match family {
-        IpFamily::Any => &[RecordType::A, RecordType::AAAA],
-        IpFamily::V4 => &[RecordType::A],
-        IpFamily::V6 => &[RecordType::AAAA],
-    };
-    let grace = |answers: &[Asked]| {
-        let has_address = |asked: &Asked| asked.answer.as_ref().is_some_and(|m| !along_aliases(&name, m).is_empty());
-        answers.iter().any(has_address).then_some(OTHER_FAMILY)
-    };
-    let shown = if server.port() == 53 { server.ip().to_string() } else { server.to_string() };
-    let asking = Asking::new(server, &name, types).and_then(|mut asking| {
-        asking.wait(patience, grace)?;
-        Ok(asking)
-    });
-    let answers: Vec<Message> = match asking {
-        Ok(asking) => asking.questions.into_iter().filter_map(|asked| asked.answer).collect(),
-        Err(Unanswered::Late) => return Err(format!("the name server {shown} gave no answer for {text}")),
-        Err(Unanswered::Unreachable(error)) => {
-            return Err(format!("the name server {shown} cannot be reached: {}", reason(&error)));
-        }
-        Err(Unanswered::Garbage) => return Err(format!("what the name server {shown} answers is not DNS")),
-    };
-    let found: Vec<SocketAddr> = answers.iter().flat_map(|answer| along_aliases(&name, answer)).collect();
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    let codes = || answers.iter().map(|answer| answer.metadata.response_code);
-    if codes().any(|code| code == ResponseCode::NXDomain) {
-        return Err(format!("no such name: {text}"));
-    }
-    match codes().find(|code| *code != ResponseCode::NoError) {
-        Some(code) => Err(format!("the name server {shown} failed for {text} ({})", code_word(code))),
-        // There is the name, but no address; who asks says it in his own words.
-        None => Ok(Vec::new()),
-    }
-}
-
-/// The addresses of `name` in `answer`, and of what it is an alias for.
-fn along_aliases(name: &Name, answer: &Message) -> Vec<SocketAddr> {
-    let mut name = name;
-    for _ in 0..LONGEST_CHAIN {
-        let data =
-            || answer.answers.iter().filter(|record| record.name.eq_ignore_root(name)).map(|record| &record.data);
-        let addresses: Vec<SocketAddr> = data()
-            .filter_map(|data| match data {
-                RData::A(address) => Some((address.0, 0).into()),
-                RData::AAAA(address) => Some((address.0, 0).into()),
-                _ => None,
-            })
-            .collect();
-        let alias = data().find_map(|data| if let RData::CNAME(alias) = data { Some(&alias.0) } else { None });
-        match alias {
-            Some(alias) if addresses.is_empty() => name = alias,
-            _ => return addresses,
-        }
-    }
-    Vec::new()
-}
-
 /// An answer code as it is written everywhere.
 pub(super) fn code_word(code: ResponseCode) -> String {
     match u16::from(code) {
@@ -153,15 +85,6 @@ pub(super) fn code_word(code: ResponseCode) -> String {
         9 => "NOTAUTH".into(),
         10 => "NOTZONE".into(),
         other => format!("RCODE{other}"),
-    }
-}
-
-fn reason(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        io::ErrorKind::HostUnreachable => "no route".into(),
-        io::ErrorKind::NetworkUnreachable => "no network".into(),
-        _ => error.to_string(),
     }
 }
 

@@ -52,6 +52,7 @@ fn each_answer_is_held_against_the_codes_and_records_that_are_expected() {
         ("alias.test", &[], &["four.test.", "127.0.0.1"], "up"),
         ("large.test", &[], &["127.0.1.199"], "up"),
         ("nowhere.test", &["NXDOMAIN"], &[], "up"),
+        ("_sip._tcp.a-b.test.?type=SRV", &["NXDOMAIN"], &[], "up"),
         ("nowhere.test", &["noerror", "nxdomain"], &[], "up"),
         ("nowhere.test", &[], &[], "status: answer code NXDOMAIN, expected NOERROR"),
         ("servfail.test", &[], &[], "status: answer code SERVFAIL, expected NOERROR"),

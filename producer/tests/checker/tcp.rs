@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use isitup_producer::site::{ConnectTo, Expect, Pattern, Route, SiteSettings};
+use isitup_producer::site::{ConnectTo, Expect, IpFamily, Pattern, Route, SiteSettings};
 use isitup_shared::event::Check;
 
 use crate::server::{black_hole, check, check_by, closed, failure, patient, serving, trusting, wait_for_end};
@@ -160,6 +160,19 @@ fn a_name_is_resolved_by_the_shared_resolver_and_its_failures_are_told() {
     ] {
         let check = check(&format!("tcp://{name}:1"), hasty());
         assert_eq!((failure(&check).as_str(), phases(&check.timings_us).as_str()), (expected, "dns"));
+    }
+}
+
+#[test]
+fn only_addresses_of_the_wanted_family_are_used() {
+    let address = greeting(&[]);
+    let only = |family| SiteSettings { route: Route { family, ..Route::default() }, ..patient() };
+    let site = format!("tcp://site.test:{}", address.port());
+    assert_eq!(failure(&check(&site, only(IpFamily::V4))), "up");
+    for scheme in ["tcp", "tls", "http", "https"] {
+        let told = |host: &str| failure(&check(&format!("{scheme}://{host}:{}", address.port()), only(IpFamily::V6)));
+        assert_eq!(told("site.test"), "dns: site.test has no IPv6 address");
+        assert_eq!(told("127.0.0.1"), "invalid_url: 127.0.0.1 is not an IPv6 address, as ip_version wants");
     }
 }
 
