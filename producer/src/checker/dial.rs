@@ -126,6 +126,11 @@ impl Bounded {
         Self { stream, deadline }
     }
 
+    /// Brings the deadline forward to `until`.
+    pub(super) fn hurry(&mut self, until: Instant) {
+        self.deadline = self.deadline.min(until);
+    }
+
     /// Reads as [`Read::read`] does, but waits no longer than `until`.
     pub(super) fn read_until(&mut self, buffer: &mut [u8], until: Instant) -> io::Result<usize> {
         self.stream.set_read_timeout(Some(left(until.min(self.deadline))?))?;

@@ -2,11 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use isitup_shared::event::{Failure, FailureKind};
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ClientConnection, SignatureScheme};
 
 use super::certificate::Certificate;
 use super::dial::{Bounded, Dial};
@@ -16,6 +19,9 @@ use super::hop;
 use super::resolver::Resolver;
 use crate::site::Site;
 use crate::target::Address;
+
+/// How long a server that asks for the client's certificate is given to refuse it.
+const VERDICT: Duration = Duration::from_millis(500);
 
 /// Checks `site` at `address` by the settings `config`; the check `began` just now.
 pub(super) fn probe(
@@ -49,21 +55,52 @@ fn shake_hands(
 ) -> Result<(), Failure> {
     // A server of another protocol may end the handshake for an offer of HTTP.
     config.alpn_protocols.clear();
+    let asked = Arc::new(Asked { inner: config.client_auth_cert_resolver, is_asked: AtomicBool::new(false) });
+    config.client_auth_cert_resolver = Arc::<Asked>::clone(&asked);
     let host = address.host.to_string();
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
     let name = name.map_err(|_| invalid_name(&host))?;
     dial.hop.reached().handshake_begins();
     let mut connection = ClientConnection::new(Arc::new(config), name).map_err(|_| invalid_name(&host))?;
     while connection.is_handshaking() {
-        if let Err(error) = connection.complete_io(&mut stream) {
-            return Err(broken(&error, &host, dial));
-        }
+        connection.complete_io(&mut stream).map_err(|error| broken(&error, &host, dial))?;
     }
     dial.hop.reached().connected = Some(Instant::now());
+    if asked.is_asked.load(Ordering::Relaxed) {
+        stream.hurry(Instant::now() + VERDICT);
+        await_verdict(&mut connection, &mut stream).map_err(|error| broken(&error, &host, dial))?;
+    }
     // A good-bye, so that the server logs no error; whether it goes through is no matter.
     connection.send_close_notify();
     let _ = connection.write_tls(&mut stream);
     Ok(())
+}
+
+/// Waits for what the server says to the client's certificate, or to there being none: by TLS 1.3 that comes after the
+/// handshake. One that says nothing is content.
+fn await_verdict(connection: &mut ClientConnection, stream: &mut Bounded) -> io::Result<()> {
+    match connection.read_tls(stream) {
+        Ok(_) => connection.process_new_packets().map(drop).map_err(io::Error::other),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Answers as `inner` does when the server asks for the client's certificate, and notes that it did.
+#[derive(Debug)]
+struct Asked {
+    inner: Arc<dyn ResolvesClientCert>,
+    is_asked: AtomicBool,
+}
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.is_asked.store(true, Ordering::Relaxed);
+        self.inner.resolve(issuers, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        self.inner.has_certs()
+    }
 }
 
 fn broken(error: &io::Error, host: &str, dial: &Dial<'_>) -> Failure {

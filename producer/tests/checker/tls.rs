@@ -9,7 +9,7 @@ use isitup_producer::site::{Expect, SiteSettings};
 use isitup_shared::event::Check;
 use rcgen::date_time_ymd;
 
-use crate::certificates::{Authority, config};
+use crate::certificates::{Authority, asking_clients, config};
 use crate::server::{answering_tls, black_hole, check_by, closed, failure, patient, serving, trusting, wait_for_end};
 use crate::stalls::{hasty, phases};
 
@@ -82,6 +82,15 @@ fn a_server_of_another_protocol_is_not_offered_http() {
     // It ends the handshake where a client names protocols and this one is not among them.
     let imap = answering_tls(config(certificate.der().clone(), &key, &["imap"]), "");
     assert_eq!(failure(&tls(&authority, "site.test", imap, patient())), "up");
+}
+
+#[test]
+fn a_server_that_wants_a_client_certificate_says_so_and_one_that_can_do_without_is_up() {
+    let authority = Authority::named("system");
+    for (must, expected) in [(true, "tls: the server wants a client certificate"), (false, "up")] {
+        let server = answering_tls(asking_clients(&authority, must), "");
+        assert_eq!(failure(&tls(&authority, "site.test", server, patient())), expected);
+    }
 }
 
 #[test]
