@@ -29,7 +29,6 @@ impl<'a> Dial<'a> {
     /// The way to `address` for a check of `site` that `began` just now.
     pub(super) fn new(site: &Site, address: &'a Address, resolver: &'a Resolver, began: Instant) -> Self {
         let hop = Hop::new(site.route());
-        hop.reached().began = Some(began);
         let timeout = site.settings.timeout;
         let shown = address.host.to_string();
         Self { address, shown, resolver, hop: Arc::new(hop), deadline: began + timeout, timeout }
@@ -64,6 +63,7 @@ impl<'a> Dial<'a> {
     /// Connects to the first of the host's addresses that lets us.
     pub(super) fn connect(&self) -> Result<(Bounded, SocketAddr), Failure> {
         let addresses = self.addresses()?;
+        self.hop.reached().began = Some(Instant::now());
         let mut last = None;
         for (i, address) in addresses.iter().enumerate() {
             // Its share of the time: an address that does not answer leaves some to those after it.

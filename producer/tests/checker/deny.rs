@@ -7,7 +7,7 @@ use isitup_shared::config::{DeniedNetwork, Scalar};
 
 use crate::name_server::zone;
 use crate::server::{answering, check_by, failure, ok, patient, redirect, trusting};
-use crate::stalls::hasty;
+use crate::stalls::{hasty, phases};
 
 fn told(networks: &[&str], url: &str, settings: SiteSettings) -> String {
     let networks = networks.iter().map(|network| DeniedNetwork::parse(network).unwrap()).collect();
@@ -48,6 +48,14 @@ fn no_kind_of_site_connects_to_a_denied_network_by_address_or_by_name() {
     let cidr = told(&["127.0.0.0/30"], &format!("tcp://[::ffff:127.0.0.1]:{port}"), patient());
     assert_eq!(cidr, "invalid_url: ::ffff:127.0.0.1 may not be connected to: deny_networks has 127.0.0.0/30");
     assert_eq!(told(&["private", "metadata"], &format!("http://127.0.0.1:{port}/"), patient()), "up");
+}
+
+#[test]
+fn nothing_is_connected_to_before_it_is_known_to_be_let_through() {
+    let trust = trusting(Vec::new()).denying(vec![DeniedNetwork::Loopback]);
+    for (url, reached) in [("tcp://127.0.0.1:1", ""), ("http://127.0.0.1:1", ""), ("tls://site.test", "dns")] {
+        assert_eq!(phases(&check_by(&trust, url, patient()).timings_us), reached, "{url}");
+    }
 }
 
 #[test]
