@@ -63,10 +63,11 @@ impl Buffers {
         }
     }
 
-    /// The body last read, decoded by the charset of `content_type`, else as UTF-8; what cannot be decoded is replaced.
+    /// The body last read, decoded by its byte order mark, else by the charset of `content_type`, else by that of a `meta`
+    /// tag, else as UTF-8; what cannot be decoded is replaced.
     pub(super) fn text(&self, content_type: Option<&HeaderValue>) -> Cow<'_, str> {
-        let encoding = content_type.and_then(|value| charset(value.as_bytes())).unwrap_or(UTF_8);
-        encoding.decode(&self.body).0
+        let named = content_type.and_then(|value| charset(value.as_bytes()));
+        named.or_else(|| meta_charset(&self.body)).unwrap_or(UTF_8).decode(&self.body).0
     }
 
     /// Gives back what one large body made grow.
@@ -91,9 +92,41 @@ fn charset(content_type: &[u8]) -> Option<&'static Encoding> {
     })
 }
 
+/// The encoding that a `meta` tag names within the first 1024 bytes, where browsers look for it.
+fn meta_charset(body: &[u8]) -> Option<&'static Encoding> {
+    let head = body.get(..1024).unwrap_or(body).to_ascii_lowercase();
+    let starts = head.windows(5).enumerate().filter(|(_, window)| *window == b"<meta");
+    for (start, _) in starts {
+        let tag = &head[start..];
+        let tag = &tag[..tag.iter().position(|&b| b == b'>').unwrap_or(tag.len())];
+        let Some(named) = tag.windows(8).position(|window| window == b"charset=") else { continue };
+        let value = &tag[named + 8..];
+        let value = value.strip_prefix(b"\"").or_else(|| value.strip_prefix(b"'")).unwrap_or(value);
+        let end = value.iter().position(|b| b"\"' ;/".contains(b)).unwrap_or(value.len());
+        // A page that says so in ASCII cannot be UTF-16; it is taken for UTF-8, as the HTML standard has it.
+        let found = Encoding::for_label(&value[..end]);
+        return found.map(|encoding| if encoding.is_ascii_compatible() { encoding } else { UTF_8 });
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_charset_of_a_meta_tag_is_found() {
+        for (page, name) in [
+            ("<html><meta charset=Shift_JIS>", Some("Shift_JIS")),
+            ("<META name=x><MeTa CHARSET='koi8-r' />", Some("KOI8-R")),
+            ("<meta http-equiv=\"Content-Type\" content=\"text/html; charset=windows-1252\">", Some("windows-1252")),
+            ("<meta charset=utf-16>", Some("UTF-8")),
+            ("<meta charset=klingon>", None),
+            ("<p>charset=koi8-r", None),
+        ] {
+            assert_eq!(meta_charset(page.as_bytes()).map(Encoding::name), name, "{page}");
+        }
+    }
 
     #[test]
     fn the_charset_is_found_in_whatever_way_it_is_written() {

@@ -39,7 +39,8 @@ pub(crate) fn check(input: &[u8]) {
 }
 
 fn site(choice: u8) -> Site {
-    let mut settings = SiteSettings { timeout: Duration::from_secs(1), max_body_size: LARGEST_BODY, ..SiteSettings::default() };
+    let mut settings =
+        SiteSettings { timeout: Duration::from_secs(1), max_body_size: LARGEST_BODY, ..SiteSettings::default() };
     settings.redirects.most = MOST_REDIRECTS;
     if choice & WITHOUT_REDIRECTS > 0 {
         settings.redirects = Redirects { most: 0, forbid_downgrade: false };
