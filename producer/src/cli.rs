@@ -79,7 +79,9 @@ impl Cli {
     fn run(&self) -> Result<u8, Problems> {
         let settings = self.settings()?;
         self.start_logging(settings.log);
-        let ended = Shutdown::on_signals().map_err(Into::into).and_then(|shutdown| crate::run(settings, &shutdown));
+        let ended = Shutdown::on_signals()
+            .map_err(Into::into)
+            .and_then(|shutdown| crate::run(self.config.clone(), settings, &shutdown));
         Ok(match ended {
             Ok(()) => 0,
             Err(error) => {

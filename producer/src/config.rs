@@ -1,5 +1,6 @@
 //! The configuration as the producer needs it: the shared sections, and the sites, each checked into a [`Site`].
 
+mod alarms;
 mod contradictions;
 mod domains;
 mod expect;
@@ -90,7 +91,9 @@ fn read_sites(root: &mut Section, file: Option<&Path>, producer: &ProducerConfig
     let mut reader = Reader::new(file.and_then(Path::parent));
     let layers = Layers::read(root, &mut reader);
     let list = domains::read(root, &mut reader, &layers, !producer.deny_networks.is_empty());
-    (Sites { defaults: layers.defaults, list, sources: reader.sources }, reader.problems)
+    let mut sources = reader.sources;
+    sources.extend(root.secret_files());
+    (Sites { defaults: layers.defaults, list, sources }, reader.problems)
 }
 
 /// How many sites there must be.
