@@ -14,8 +14,8 @@ pub(super) const OTHERWISE_STORED: &str = "
             'tls_us', m #> '{timings_us,tls}', 'first_byte_us', m #> '{timings_us,first_byte}',
             'body_us', m #> '{timings_us,body}', 'total_us', m #> '{timings_us,total}',
             'insecure', coalesce(m -> 'insecure', 'false'), 'maintenance', coalesce(m -> 'maintenance', 'false'),
-            'lateness_us', extract(epoch FROM (m ->> 'started_at')::timestamptz - (m ->> 'scheduled_at')::timestamptz) * 1000000
-        ))).*
+            'lateness_us', (extract(epoch FROM (m ->> 'started_at')::timestamptz - (m ->> 'scheduled_at')::timestamptz)
+                            * 1000000)::bigint))).*
         FROM message WHERE m ->> 'type' = 'check'
     )
     SELECT 'told and not stored: ' || to_jsonb(d)::text FROM (TABLE told EXCEPT ALL TABLE check_result) d
