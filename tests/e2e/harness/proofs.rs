@@ -44,11 +44,18 @@ pub(super) const UNACCOUNTED_SLOTS: &str = "
         SELECT name, ('x' || left(encode(sha256(convert_to(name, 'UTF8')), 'hex'), 14))::bit(56)::bigint % $2::bigint AS phase
         FROM unnest($1::text[]) name
     ), span AS (
-        SELECT (SELECT (extract(epoch FROM min(at)) * 1000000)::bigint FROM producer_event WHERE state = 'started') AS first,
-               (SELECT (extract(epoch FROM max(scheduled_at)) * 1000000)::bigint FROM check_result WHERE confirmation IS NULL) AS last
+        SELECT name, phase,
+               (extract(epoch FROM CASE WHEN name = ANY ($3::text[]) THEN own.first ELSE
+                   (SELECT min(at) FROM producer_event WHERE state = 'started') END) * 1000000)::bigint AS first,
+               (extract(epoch FROM CASE WHEN name = ANY ($3::text[]) THEN own.last ELSE
+                   (SELECT max(scheduled_at) FROM check_result WHERE confirmation IS NULL) END) * 1000000)::bigint AS last
+        FROM site, LATERAL (
+            SELECT min(scheduled_at) AS first, max(scheduled_at) AS last
+            FROM check_result r WHERE r.site = site.name AND confirmation IS NULL
+        ) own
     ), slot AS (
         SELECT name, 'epoch'::timestamptz + micros * interval '1 microsecond' AS at
-        FROM site, span, generate_series(first + ((phase - first) % $2 + $2) % $2, last, $2) micros
+        FROM span, generate_series(first + ((phase - first) % $2 + $2) % $2, last, $2) micros
     ), result AS (
         SELECT site AS name, scheduled_at AS at, count(*) AS rows FROM check_result WHERE confirmation IS NULL GROUP BY 1, 2
     )
@@ -57,7 +64,8 @@ pub(super) const UNACCOUNTED_SLOTS: &str = "
       AND NOT EXISTS (SELECT FROM gap g WHERE slot.at BETWEEN g.\"from\" AND g.\"to\" AND (g.sites IS NULL OR slot.name = ANY (g.sites)))
     UNION ALL
     SELECT CASE WHEN rows > 1 THEN 'checked twice: ' ELSE 'no slot of the schedule: ' END || name || ' ' || at
-    FROM result, span
+    FROM result LEFT JOIN span USING (name)
     WHERE rows > 1
+       OR (span.name IS NULL AND EXISTS (SELECT FROM producer_event WHERE state = 'started'))
        OR (at >= 'epoch'::timestamptz + first * interval '1 microsecond'
            AND NOT EXISTS (SELECT FROM slot s WHERE s.name = result.name AND s.at = result.at))";
