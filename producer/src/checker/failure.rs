@@ -63,7 +63,7 @@ pub(super) fn addresses(url: &Url, reached: &Reached) -> Vec<SocketAddr> {
 pub(super) fn of_request(
     error: &reqwest::Error,
     step: &Step<'_>,
-    certificate: Option<Certificate>,
+    certificate: Option<&Certificate>,
     is_redirected: bool,
 ) -> Failure {
     let (kind, detail) = if error.is_builder() {

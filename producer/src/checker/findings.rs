@@ -6,6 +6,7 @@ use std::time::Duration;
 use isitup_shared::event::{Failure, FailureKind, HopReport};
 
 use super::certificate::Certificate;
+use super::judge::Expectation;
 use super::timings::Phases;
 
 /// What a check found.
@@ -29,16 +30,28 @@ pub(super) struct Findings {
     pub(super) total: Duration,
     /// What ended the check before its time.
     pub(super) failure: Option<Failure>,
+    /// What was expected and not met, in the order of [`Expectation`].
+    pub(super) unmet: Vec<(Expectation, Failure)>,
+    /// There is an answer whose status counts.
+    pub(super) is_answered: bool,
+    /// Why the failure says nothing about the site.
+    pub(super) prober_fault: Option<String>,
 }
 
 impl Findings {
     /// A check that this machine could not even begin.
     pub(super) fn impossible(reason: String) -> Self {
-        Self { failure: Some(Failure { kind: FailureKind::ConnectRefused, detail: reason }), ..Self::default() }
+        let failure = Some(Failure { kind: FailureKind::ConnectRefused, detail: reason.clone() });
+        Self { failure, prober_fault: Some(reason), ..Self::default() }
     }
 
     /// The check ended here.
     pub(super) fn fail(&mut self, kind: FailureKind, detail: impl Into<String>) {
         self.failure = Some(Failure { kind, detail: detail.into() });
+    }
+
+    /// `expectation` was not met.
+    pub(super) fn unmet(&mut self, expectation: Expectation, kind: FailureKind, detail: String) {
+        self.unmet.push((expectation, Failure { kind, detail }));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A check never fails as such: an outage is data. It follows redirects by hand within one deadline (`visit`), each
 //! hop on a fresh connection that tells how far it got (`hop`), and the judgement comes last (`judge`). When several
-//! things are wrong, the first of these is told: what ended the visit, or the status when there was an answer; then
-//! the body, the certificate, the time.
+//! things are wrong, the first of these is the failure, and the others are told beside it: the status when there was an
+//! answer, or else what ended the visit; then the body, headers, JSON, the certificate, the time.
 
 mod body;
 mod certificate;
@@ -34,6 +34,7 @@ use body::Buffers;
 use clients::Clients;
 use findings::Findings;
 
+pub use judge::verdict::{Examination, Verdict};
 pub use transport::{HttpVersion, Identity, IdentityError, Proxy, TlsOptions, Transport};
 pub use trust::{OwnCa, Trust, TrustError};
 
@@ -58,6 +59,19 @@ impl Checker {
     /// Whatever the site does, it ends as a [`Check`]. A panic can only be a defect of ours; it is left to the worker,
     /// which knows better than to call the site down for it, and which then makes a new checker.
     pub fn check(&mut self, site: &Site, scheduled_at: UtcTime) -> Check {
+        let (started_at, found) = self.find(site);
+        report(site, found, scheduled_at, started_at)
+    }
+
+    /// Checks `site` for the slot `scheduled_at`, and tells how it met each expectation.
+    pub fn examine(&mut self, site: &Site, scheduled_at: UtcTime) -> Examination {
+        let (started_at, found) = self.find(site);
+        let verdicts = judge::verdict::verdicts(site, &found);
+        Examination { check: report(site, found, scheduled_at, started_at), verdicts }
+    }
+
+    /// What is found at `site`, judged, and when it began.
+    fn find(&mut self, site: &Site) -> (UtcTime, Findings) {
         let (started_at, began, mut found) = match &site.endpoint {
             Endpoint::Http(url) => self.http(site, url),
             Endpoint::Tcp(_) | Endpoint::Tls(_) | Endpoint::Dns(_) => {
@@ -65,7 +79,11 @@ impl Checker {
             }
         };
         found.total = began.elapsed();
-        report(site, found, scheduled_at, started_at)
+        // What ended before its time is not held against what was expected of the end.
+        if found.failure.is_none() {
+            judge::end(&site.settings.expect, &mut found, started_at);
+        }
+        (started_at, found)
     }
 
     fn http(&mut self, site: &Site, url: &Url) -> (UtcTime, Instant, Findings) {
@@ -87,8 +105,10 @@ impl Checker {
     }
 }
 
-fn report(site: &Site, mut found: Findings, scheduled_at: UtcTime, started_at: UtcTime) -> Check {
-    let failure = found.failure.take().or_else(|| judge::judge(&site.settings.expect, &found, started_at));
+fn report(site: &Site, found: Findings, scheduled_at: UtcTime, started_at: UtcTime) -> Check {
+    // An unexpected status says more than what then became of its page.
+    let mut failures = found.unmet.into_iter().map(|(_, failure)| failure).chain(found.failure);
+    let failure = failures.next();
     Check {
         group: site.settings.group.as_deref().map(str::to_owned),
         started_at,
@@ -104,8 +124,10 @@ fn report(site: &Site, mut found: Findings, scheduled_at: UtcTime, started_at: U
         redirects: found.redirects,
         timings_us: found.phases.with_total(found.total),
         hops: found.hops,
-        certificate_expires_at: found.certificate.map(|certificate| certificate.expires_at),
+        further_failures: failures.collect(),
+        certificate_expires_at: found.certificate.as_ref().map(|certificate| certificate.expires_at),
         dns_code: found.dns_code,
+        prober_fault: found.prober_fault,
         config_hash: site.config_hash.to_string(),
         ..Check::up(&*site.name, &*site.shown_url, scheduled_at)
     }

@@ -11,12 +11,13 @@ use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{StatusCode, Url, Version};
 
-use super::body::{Buffers, Unread};
+use super::body::Buffers;
 use super::certificate::Certificate;
 use super::clients::HopClient;
 use super::failure::{self, Step};
 use super::findings::Findings;
 use super::hop::{Hop, Phase, Reached};
+use super::judge;
 use super::redirect;
 use super::words;
 use crate::site::Site;
@@ -120,33 +121,37 @@ impl Visit<'_> {
                 self.found.remote_addr = sole_address(&self.url, &reached);
                 let step = Step { url: &self.url, reached: &reached, timeout: self.site.settings.timeout };
                 self.found.failure =
-                    Some(failure::of_request(&error, &step, self.found.certificate, self.found.redirects > 0));
+                    Some(failure::of_request(&error, &step, self.found.certificate.as_ref(), self.found.redirects > 0));
                 self.is_client_suspect = reached.phase() == Phase::Waiting && error.is_timeout();
                 None
             }
         }
     }
 
+    /// Reads the body of the answer that counts, and judges the answer.
     fn read(&mut self, mut response: Response, buffers: &mut Buffers) {
         let settings = &self.site.settings;
+        let expect = &settings.expect;
         let began = Instant::now();
-        let content_type = response.headers().get(CONTENT_TYPE).cloned();
-        let pattern = settings.expect.body.as_ref();
-        let (size, end) = buffers.read(&mut response, settings.max_body_size, self.deadline, pattern.is_some());
+        let wants_text = judge::wants_text(expect);
+        let (size, end) = buffers.read(&mut response, settings.max_body_size, self.deadline, wants_text);
         self.found.phases.body = Some(began.elapsed());
         self.found.body_bytes = Some(size);
-        if let Err(unread) = end {
-            // An unexpected status says more than what then became of its page.
-            if self.found.status.is_some_and(|status| settings.expect.status.contains(status)) {
+        self.found.is_answered = true;
+        judge::status(expect, &mut self.found);
+        match end {
+            Ok(()) if wants_text => {
+                let text = buffers.text(response.headers().get(CONTENT_TYPE));
+                judge::text(expect, &text, &mut self.found);
+                judge::headers(expect, response.headers(), &mut self.found);
+                judge::json(expect, &text, &mut self.found);
+            }
+            Ok(()) => judge::headers(expect, response.headers(), &mut self.found),
+            // What was read of it is no body to be judged.
+            Err(unread) => {
                 self.found.failure = Some(failure::of_body(&unread, settings.max_body_size, settings.timeout));
             }
-            // What was read of it is no body to be judged.
-            if matches!(unread, Unread::TooLarge) {
-                buffers.shrink();
-            }
-            return;
         }
-        self.found.body_matched = pattern.map(|pattern| pattern.is_in(&buffers.text(content_type.as_ref())));
         buffers.shrink();
     }
 }

@@ -4,6 +4,7 @@
 
 mod answers;
 mod certificates;
+mod expectations;
 mod failures;
 mod redirects;
 mod server;

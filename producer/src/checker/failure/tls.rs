@@ -12,7 +12,7 @@ use super::super::words;
 use super::cause;
 
 /// One short line for `error`, met while shaking hands with `host`, which presented `certificate`.
-pub(super) fn detail(error: &(dyn Error + 'static), host: &str, certificate: Option<Certificate>) -> String {
+pub(super) fn detail(error: &(dyn Error + 'static), host: &str, certificate: Option<&Certificate>) -> String {
     use rustls::Error as Tls;
     let Some(error) = cause::<Tls>(error) else { return broken_off(error) };
     match error {
@@ -33,7 +33,7 @@ pub(super) fn detail(error: &(dyn Error + 'static), host: &str, certificate: Opt
     }
 }
 
-fn refused(reason: &CertificateError, host: &str, certificate: Option<Certificate>) -> String {
+fn refused(reason: &CertificateError, host: &str, certificate: Option<&Certificate>) -> String {
     use CertificateError as Reason;
     match reason {
         Reason::ExpiredContext { not_after, .. } => format!("certificate expired on {}", date(*not_after)),
