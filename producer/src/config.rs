@@ -1,5 +1,6 @@
 //! The configuration as the producer needs it: the shared sections, and the sites, each checked into a [`Site`].
 
+mod contradictions;
 mod domains;
 mod expect;
 mod request;
@@ -55,7 +56,7 @@ impl Settings {
         let log = LogConfig::read(&mut root);
         let kafka = KafkaConfig::read(&mut root);
         let producer = ProducerConfig::read(&mut root);
-        let (sites, problems) = read_sites(&mut root, file);
+        let (sites, problems) = read_sites(&mut root, file, &producer);
         let sites = finish(root, sites, problems, file, Needed::OneSite)?;
         // `finish` has failed where the section could not be read; the error here is never seen.
         let kafka = kafka.ok_or_else(|| Problems(Vec::new()))?;
@@ -65,27 +66,30 @@ impl Settings {
 }
 
 impl Sites {
-    /// Reads only the sites and their defaults from `file`, where one is given, and the environment.
+    /// Reads only the sites, their defaults, and what the producer may connect to, from `file`, where one is given, and the
+    /// environment.
     ///
     /// # Errors
     /// All that is wrong with them, at once.
-    pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
+    pub fn load(file: Option<&Path>) -> Result<(Self, ProducerConfig), Problems> {
         let mut root = config::load(file)?;
-        for key in ["log", "kafka", "producer"] {
+        for key in ["log", "kafka"] {
             root.skip(key);
         }
-        let (sites, problems) = read_sites(&mut root, file);
-        finish(root, sites, problems, file, Needed::NoSite)
+        let producer = ProducerConfig::read(&mut root);
+        let (sites, problems) = read_sites(&mut root, file, &producer);
+        let sites = finish(root, sites, problems, file, Needed::NoSite)?;
+        Ok((sites, producer))
     }
 }
 
-fn read_sites(root: &mut Section, file: Option<&Path>) -> (Sites, Vec<Problem>) {
+fn read_sites(root: &mut Section, file: Option<&Path>, producer: &ProducerConfig) -> (Sites, Vec<Problem>) {
     for other in ["postgres", "consumer"] {
         root.skip(other);
     }
     let mut reader = Reader::new(file.and_then(Path::parent));
     let layers = Layers::read(root, &mut reader);
-    let list = domains::read(root, &mut reader, &layers);
+    let list = domains::read(root, &mut reader, &layers, !producer.deny_networks.is_empty());
     (Sites { defaults: layers.defaults, list, sources: reader.sources }, reader.problems)
 }
 

@@ -48,7 +48,7 @@ const MOST_TO_DRAIN: Duration = Duration::from_secs(1);
 pub fn run(settings: Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
-    let trust = Trust::system().context("reading the trusted certificates")?;
+    let trust = Trust::system().context("reading the trusted certificates")?.denying(&settings.producer.deny_networks);
     let spool = Spool::open(&settings.producer.spool, &settings.producer.location)?;
     let (settled, producer_id) = (spool.settled, spool.producer_id);
     for gap in &spool.declared {

@@ -23,7 +23,7 @@ const LOCATION: &str = "check";
 /// Checks each of `urls` once, with the defaults of `config` where one is given.
 pub(crate) fn check(urls: &[String], config: Option<&Path>, json: bool) -> Result<u8, Problems> {
     let defaults = match config {
-        Some(file) => Sites::load(Some(file))?.defaults,
+        Some(file) => Sites::load(Some(file))?.0.defaults,
         None => Arc::default(),
     };
     let mut sites = Vec::new();

@@ -87,6 +87,15 @@ impl Endpoint {
         }
     }
 
+    /// Whether TLS is spoken there.
+    pub fn is_encrypted(&self) -> bool {
+        match self {
+            Self::Http(url) => url.scheme() == "https",
+            Self::Tls(_) => true,
+            Self::Tcp(_) | Self::Dns(_) => false,
+        }
+    }
+
     /// In its normal form.
     pub fn normal(&self) -> String {
         match self {

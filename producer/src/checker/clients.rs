@@ -1,18 +1,18 @@
 //! The HTTP clients of one checker: one for what most sites have, and a few for sites that want something of their own.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use reqwest::blocking::{Client, Request, Response};
-use reqwest::header::AUTHORIZATION;
 use reqwest::redirect::Policy;
-use reqwest::{Method, Url, retry};
+use reqwest::{NoProxy, retry};
+use rustls::ClientConfig;
 
 use super::connector::NextHop;
 use super::hop::Hop;
-use super::transport::Transport;
+use super::resolver::Resolver;
+use super::transport::{HttpVersion, Proxy, Transport};
 use super::trust::Trust;
-use crate::site::Site;
 
 /// Clients of sites that want something of their own, as a checker keeps them; each has a thread and some 55 KiB.
 const MOST_OWN: usize = 2;
@@ -54,6 +54,21 @@ impl Clients {
         self.own.last().map(|(_, client)| client).ok_or_else(String::new)
     }
 
+    /// Why `address` must not be connected to, where it must not. Names are seen to by the resolver.
+    pub(super) fn refusal(&self, address: IpAddr) -> Option<String> {
+        self.trust.resolver.refusal(address)
+    }
+
+    /// The threads that resolve names.
+    pub(super) fn resolver(&self) -> &Resolver {
+        &self.trust.resolver
+    }
+
+    /// The TLS settings for connections by `transport`; the error says why there are none.
+    pub(super) fn tls_config(&self, transport: &Transport) -> Result<ClientConfig, String> {
+        self.trust.config_for(transport).map_err(|error| error.to_string())
+    }
+
     /// Throws away the client for connections by `transport`.
     pub(super) fn discard(&mut self, transport: &Transport) {
         match transport.secret_fingerprint() {
@@ -73,15 +88,15 @@ pub(super) struct HopClient {
 impl HopClient {
     fn new(trust: &Trust, transport: &Transport) -> Result<Self, String> {
         let next = NextHop::default();
-        let config = trust.config_for(transport).map_err(|error| error.to_string())?;
-        let client = Client::builder()
+        let failed = |error: &dyn std::fmt::Display| format!("this machine cannot start another client: {error}");
+        let config = trust.config_for(transport).map_err(|error| failed(&error))?;
+        let mut builder = Client::builder()
             .tls_backend_preconfigured(config)
             .dns_resolver(Arc::new(trust.resolver.clone()))
             .connector_layer(next.clone())
             .redirect(Policy::none())
             .referer(false)
             .retry(retry::never())
-            .no_proxy()
             .pool_max_idle_per_host(0)
             // Each request brings its own; the client's would begin anew at each piece of the body.
             .timeout(None)
@@ -89,30 +104,27 @@ impl HopClient {
             .tcp_keepalive(None)
             .tcp_user_timeout(None)
             .http2_max_header_list_size(MOST_HEADER_BYTES)
-            .user_agent(USER_AGENT)
-            .build();
-        let client = client.map_err(|error| format!("this machine cannot start another client: {error}"))?;
+            .user_agent(USER_AGENT);
+        builder = match transport.http_version {
+            HttpVersion::Any => builder,
+            HttpVersion::Http1 => builder.http1_only(),
+            HttpVersion::Http2 => builder.http2_prior_knowledge(),
+        };
+        builder = match &transport.proxy {
+            None => builder.no_proxy(),
+            Some(Proxy::Environment) => builder,
+            Some(Proxy::At { url, no_proxy }) => {
+                let proxy = reqwest::Proxy::all(url.expose()).map_err(|_| failed(&"its proxy cannot be used"))?;
+                builder.proxy(proxy.no_proxy(NoProxy::from_string(&no_proxy.join(","))))
+            }
+        };
+        let client = builder.build().map_err(|error| failed(&error))?;
         Ok(Self { client, next })
     }
 
-    /// Requests `url` on a fresh connection, told to `hop`; all of it, the body too, may take `timeout`. `site` is given
-    /// where the URL is of the site's own origin: what is configured for it goes nowhere else.
-    pub(super) fn get(
-        &self,
-        url: &Url,
-        site: Option<&Site>,
-        timeout: Duration,
-        hop: &Arc<Hop>,
-    ) -> reqwest::Result<Response> {
+    /// Sends `request` on a fresh connection, told to `hop`.
+    pub(super) fn send(&self, request: Request, hop: &Arc<Hop>) -> reqwest::Result<Response> {
         self.next.set(Arc::clone(hop));
-        let mut request = Request::new(Method::GET, url.clone());
-        *request.timeout_mut() = Some(timeout);
-        if let Some(site) = site {
-            request.headers_mut().clone_from(&site.settings.request.headers);
-            if let Some(authorization) = &site.authorization {
-                request.headers_mut().insert(AUTHORIZATION, authorization.clone());
-            }
-        }
         self.client.execute(request)
     }
 }

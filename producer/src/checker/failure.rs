@@ -16,11 +16,14 @@ use super::body::Unread;
 use super::certificate::Certificate;
 use super::hop::{Phase, Reached};
 use super::resolver::LookupError;
+use super::transport::Proxy;
 use super::visit::literal;
 use super::words;
 
 mod protocol;
 mod tls;
+
+pub(super) use protocol::of_socket;
 
 /// The hop that failed.
 pub(super) struct Step<'a> {
@@ -28,6 +31,10 @@ pub(super) struct Step<'a> {
     pub(super) reached: &'a Reached,
     /// Of the whole check.
     pub(super) timeout: Duration,
+    /// The proxy that is configured for the site.
+    pub(super) proxy: Option<&'a Proxy>,
+    /// Whether redirects led here.
+    pub(super) is_redirected: bool,
 }
 
 impl Step<'_> {
@@ -39,8 +46,16 @@ impl Step<'_> {
         self.url.scheme() == "https"
     }
 
-    /// The host with its port, and what it stands for where that is not the same.
+    /// The proxy through which the host was asked for, without credentials.
+    fn proxy(&self) -> Option<String> {
+        self.proxy.filter(|proxy| proxy.may_serve(self.host())).and_then(Proxy::address)
+    }
+
+    /// The host with its port, and what it stands for where that is not the same; or the proxy in between.
     fn address(&self) -> String {
+        if let Some(proxy) = self.proxy() {
+            return format!("the proxy {proxy}");
+        }
         let port = self.url.port_or_known_default().unwrap_or_default();
         let addresses: Vec<String> = self.reached.addresses.iter().map(|address| address.ip().to_string()).collect();
         match addresses.as_slice() {
@@ -60,15 +75,9 @@ pub(super) fn addresses(url: &Url, reached: &Reached) -> Vec<SocketAddr> {
 }
 
 /// Why a request got no answer.
-pub(super) fn of_request(
-    error: &reqwest::Error,
-    step: &Step<'_>,
-    certificate: Option<&Certificate>,
-    is_redirected: bool,
-) -> Failure {
+pub(super) fn of_request(error: &reqwest::Error, step: &Step<'_>, certificate: Option<&Certificate>) -> Failure {
     let (kind, detail) = if error.is_builder() {
-        let kind = if is_redirected { FailureKind::Redirect } else { FailureKind::InvalidUrl };
-        (kind, format!("{} cannot be requested", words::short(step.url.as_str())))
+        (of_address(step.is_redirected), format!("{} cannot be requested", words::short(step.url.as_str())))
     } else if error.is_timeout() && !is_refused_by_system(error, step) {
         timed_out(step)
     } else {
@@ -84,6 +93,31 @@ pub(super) fn of_request(
         }
     };
     Failure { kind, detail }
+}
+
+/// The kind of failure where an address cannot be, or must not be, requested.
+pub(super) fn of_address(is_redirected: bool) -> FailureKind {
+    if is_redirected { FailureKind::Redirect } else { FailureKind::InvalidUrl }
+}
+
+/// Whether this machine, and not the site, is why a request got no answer.
+pub(super) fn is_of_prober(error: &reqwest::Error, step: &Step<'_>) -> bool {
+    if cause::<LookupError>(error).is_some_and(|error| matches!(error, LookupError::Busy(_))) {
+        return true;
+    }
+    match step.reached.phase() {
+        Phase::Waiting => error.is_timeout(),
+        Phase::Dns => error.is_timeout() && !step.reached.is_looked_up,
+        Phase::Connect => cause::<io::Error>(error).is_some_and(is_of_machine),
+        Phase::Tls | Phase::FirstByte => false,
+    }
+}
+
+/// Whether an error of a socket is this machine's own.
+pub(super) fn is_of_machine(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    matches!(error.kind(), AddrNotAvailable | AddrInUse | PermissionDenied)
+        || matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS))
 }
 
 /// Why a body was not read to its end.
@@ -114,17 +148,38 @@ fn timed_out(step: &Step<'_>) -> (FailureKind, String) {
 
 fn not_resolved(error: &reqwest::Error, step: &Step<'_>) -> (FailureKind, String) {
     match cause::<LookupError>(error) {
-        Some(LookupError(detail)) => (FailureKind::Dns, words::short(detail)),
+        Some(LookupError::Denied(detail)) => (of_address(step.is_redirected), words::short(detail)),
+        Some(LookupError::Unresolved(detail) | LookupError::Busy(detail)) => (FailureKind::Dns, words::short(detail)),
         None => (FailureKind::Dns, format!("{} cannot be resolved", step.host())),
     }
 }
 
 fn not_connected(error: &reqwest::Error, step: &Step<'_>) -> (FailureKind, String) {
-    let address = step.address();
+    if let Some(refusal) = step.proxy().and_then(|proxy| of_tunnel(error, &proxy, step.host())) {
+        return (FailureKind::ConnectRefused, refusal);
+    }
     // Where the connector never had an address to connect to, the host was not one that TLS can name.
-    let Some(cause) = cause::<io::Error>(error) else {
-        return (FailureKind::InvalidUrl, format!("{} is no host that can be connected to", step.host()));
-    };
+    match cause::<io::Error>(error) {
+        Some(cause) => of_connect(cause, &step.address()),
+        None => (FailureKind::InvalidUrl, format!("{} is no host that can be connected to", step.host())),
+    }
+}
+
+/// Why `proxy` did not connect to `host`. The library has no types for it, only words.
+fn of_tunnel(error: &reqwest::Error, proxy: &str, host: &str) -> Option<String> {
+    let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
+    let says = |words: &[&str]| texts.iter().any(|text| words.iter().any(|word| text.contains(word)));
+    if says(&["proxy authorization required", "proxy authentication required", "authentication rejected", "auth"]) {
+        Some(format!("the proxy {proxy} wants other credentials"))
+    } else if says(&["unsuccessful", "unexpected EOF", "tunnel error", "SOCKS", "socks"]) {
+        Some(format!("the proxy {proxy} did not connect to {host}"))
+    } else {
+        None
+    }
+}
+
+/// Why there is no TCP connection to `address`.
+pub(super) fn of_connect(cause: &io::Error, address: &str) -> (FailureKind, String) {
     let detail = match cause.kind() {
         io::ErrorKind::ConnectionRefused => format!("connection refused by {address}"),
         io::ErrorKind::TimedOut => {
@@ -137,21 +192,28 @@ fn not_connected(error: &reqwest::Error, step: &Step<'_>) -> (FailureKind, Strin
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => {
             format!("this machine has no free port to connect to {address}")
         }
-        _ if cause.raw_os_error() == Some(EMFILE) => {
+        _ if matches!(cause.raw_os_error(), Some(EMFILE | ENFILE)) => {
             format!("this machine has no free file descriptor to connect to {address}: raise its limit (ulimit -n)")
         }
-        _ => format!("no connection to {address}: {cause}"),
+        _ => format!("no connection to {address}"),
     };
     (FailureKind::ConnectRefused, detail)
 }
 
-/// Too many open files, on all Unix systems.
+/// Too many open files of the process, of the system, and no memory for sockets; on Linux.
 const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+const ENOBUFS: i32 = 105;
 
 /// Whether it was the system that gave up connecting, and not our deadline.
 fn is_refused_by_system(error: &reqwest::Error, step: &Step<'_>) -> bool {
     step.reached.phase() == Phase::Connect
         && cause::<io::Error>(error).is_some_and(|cause| cause.raw_os_error().is_some())
+}
+
+/// Why a TLS handshake with `host`, which presented `certificate`, ended.
+pub(super) fn of_handshake(error: &io::Error, host: &str, certificate: Option<&Certificate>) -> String {
+    tls::detail(error, host, certificate)
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use crate::site::Route;
+
 tokio::task_local! {
     /// The hop whose connection is being made by the future that runs.
     static CURRENT: Arc<Hop>;
@@ -15,7 +17,11 @@ tokio::task_local! {
 
 /// One request on one fresh connection.
 #[derive(Debug, Default)]
-pub(super) struct Hop(Mutex<Reached>);
+pub(super) struct Hop {
+    /// Where it may connect to.
+    pub(super) route: Route,
+    reached: Mutex<Reached>,
+}
 
 /// What a hop has reached so far.
 #[derive(Clone, Debug, Default)]
@@ -32,8 +38,8 @@ pub(super) struct Reached {
     pub(super) addresses: Vec<SocketAddr>,
     /// TCP had connected and TLS began.
     pub(super) tls_began: Option<Instant>,
-    /// The leaf certificate, as presented.
-    pub(super) certificate: Option<Vec<u8>>,
+    /// The certificates as presented, the leaf first.
+    pub(super) chain: Vec<Vec<u8>>,
     /// The connection was made, TLS included.
     pub(super) connected: Option<Instant>,
 }
@@ -50,10 +56,15 @@ pub(super) enum Phase {
 }
 
 impl Hop {
+    /// A hop that takes `route`.
+    pub(super) fn new(route: Route) -> Self {
+        Self { route, reached: Mutex::default() }
+    }
+
     /// What was reached until now.
     pub(super) fn reached(&self) -> MutexGuard<'_, Reached> {
         // A record is plain data: whoever panicked while holding it has left nothing half done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,6 +89,11 @@ impl Reached {
 /// Runs `connecting` as part of `hop`.
 pub(super) fn during<F: Future>(hop: Arc<Hop>, connecting: F) -> impl Future<Output = F::Output> {
     CURRENT.scope(hop, connecting)
+}
+
+/// Runs `connecting`, which does not wait for futures, as part of `hop`.
+pub(super) fn within<T>(hop: &Arc<Hop>, connecting: impl FnOnce() -> T) -> T {
+    CURRENT.sync_scope(Arc::clone(hop), connecting)
 }
 
 /// The hop for which the running future connects.

@@ -1,4 +1,4 @@
-//! Resolves names on a bounded number of threads that all checkers share.
+//! Resolves names on a bounded number of threads that all checkers share, and leaves out addresses that must not be used.
 //!
 //! The system's resolver cannot be cancelled: a name whose servers do not answer holds its thread for half a minute,
 //! long after the check has ended. So there is a most of threads, and of names that wait for one; what comes on top
@@ -8,26 +8,39 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Sender, bounded};
+use isitup_shared::config::Network;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
 use super::hop::{self, Hop};
+use super::nameserver::{self, NoAnswer};
+use crate::site::{IpFamily, Route};
 
 const MOST_THREADS: usize = 256;
 const MOST_WAITING: usize = 1024;
 const IDLE: Duration = Duration::from_secs(10);
 
+/// How long a name server of a site's own is asked; the check's deadline may come before.
+const MOST_ASKED: Duration = Duration::from_secs(10);
+
 /// A lookup of one name, on a thread of its own for as long as it takes.
 type Lookup = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
+/// What a lookup gives.
+type Found = Result<Vec<SocketAddr>, LookupError>;
+
 /// The shared threads; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Resolver(Arc<Shared>);
+pub(super) struct Resolver {
+    shared: Arc<Shared>,
+    deny: Arc<[Network]>,
+}
 
 struct Shared {
     lookup: Box<Lookup>,
@@ -47,17 +60,48 @@ struct State {
 
 struct Job {
     name: String,
+    /// The name server to ask, where it is not the system's resolver.
+    server: Option<SocketAddr>,
     hop: Option<Arc<Hop>>,
-    answer: oneshot::Sender<io::Result<Vec<SocketAddr>>>,
+    answer: Reply,
+}
+
+/// Where the answer goes: to a future, or to a thread that waits.
+enum Reply {
+    Future(oneshot::Sender<Found>),
+    Thread(Sender<Found>),
+}
+
+impl Reply {
+    fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Future(answer) if answer.is_closed())
+    }
+
+    fn send(self, found: Found) {
+        // Whoever asked may have gone meanwhile.
+        match self {
+            Self::Future(answer) => drop(answer.send(found)),
+            Self::Thread(answer) => drop(answer.send(found)),
+        }
+    }
 }
 
 /// Why a name has no address, in words for people.
 #[derive(Debug)]
-pub(super) struct LookupError(pub(super) String);
+pub(super) enum LookupError {
+    /// The name servers have none, or did not say.
+    Unresolved(String),
+    /// This machine could not even ask.
+    Busy(String),
+    /// It has only addresses that must not be connected to.
+    Denied(String),
+}
 
 impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Unresolved(detail) | Self::Busy(detail) | Self::Denied(detail) => f.write_str(detail),
+        }
     }
 }
 
@@ -74,35 +118,81 @@ impl Resolver {
         Self::bounded(MOST_THREADS, MOST_WAITING, lookup)
     }
 
+    /// Gives no address in `networks`.
+    pub(super) fn denying(self, networks: &[Network]) -> Self {
+        Self { deny: networks.into(), ..self }
+    }
+
     fn bounded(
         most_threads: usize,
         most_waiting: usize,
         lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {
         let lookup = Box::new(lookup);
-        Self(Arc::new(Shared { lookup, most_threads, most_waiting, state: Mutex::default(), work: Condvar::new() }))
+        let shared = Shared { lookup, most_threads, most_waiting, state: Mutex::default(), work: Condvar::new() };
+        Self { shared: Arc::new(shared), deny: Arc::new([]) }
+    }
+
+    /// The addresses of `name` that `route` allows, without ports; waits for them until `deadline`. `None` when it passed.
+    pub(super) fn ask(&self, name: &str, route: Route, deadline: Instant) -> Option<Found> {
+        let (answer, answered) = bounded(1);
+        let job = Job { name: name.to_owned(), server: route.resolver, hop: None, answer: Reply::Thread(answer) };
+        if let Err(error) = self.submit(job) {
+            return Some(Err(error));
+        }
+        let found = answered.recv_deadline(deadline).ok()?;
+        Some(found.and_then(|found| self.allowed(name, route, found)))
+    }
+
+    /// Those of `found` that may be connected to for `name`.
+    fn allowed(&self, name: &str, route: Route, mut found: Vec<SocketAddr>) -> Found {
+        if found.is_empty() {
+            return Err(LookupError::Unresolved(format!("{name} has no address")));
+        }
+        found.retain(|address| route.family.contains(address.ip()));
+        if found.is_empty() {
+            let version = if route.family == IpFamily::V4 { 4 } else { 6 };
+            return Err(LookupError::Unresolved(format!("{name} has no IPv{version} address")));
+        }
+        let refusals: Vec<Option<String>> = found.iter().map(|address| self.refusal(address.ip())).collect();
+        match refusals.iter().flatten().next() {
+            Some(refusal) if refusals.iter().all(Option::is_some) => {
+                Err(LookupError::Denied(format!("{name} leads to {refusal}")))
+            }
+            _ => {
+                let mut refusals = refusals.iter();
+                found.retain(|_| refusals.next().is_some_and(Option::is_none));
+                Ok(found)
+            }
+        }
+    }
+
+    /// Why `address` must not be connected to, where it must not.
+    pub(super) fn refusal(&self, address: IpAddr) -> Option<String> {
+        let rule = self.deny.iter().find(|network| network.contains(address))?;
+        Some(format!("{address}, which deny_networks forbids ({})", rule.text))
     }
 
     /// Puts `job` in the queue and sees to it that a thread will take it.
     fn submit(&self, job: Job) -> Result<(), LookupError> {
-        let mut state = self.0.state();
+        let mut state = self.shared.state();
         state.waiting.push_back(job);
         if state.idle >= state.waiting.len() {
-            self.0.work.notify_one();
+            self.shared.work.notify_one();
             return Ok(());
         }
-        if state.threads < self.0.most_threads && self.start_thread(&mut state) {
+        if state.threads < self.shared.most_threads && self.start_thread(&mut state) {
             return Ok(());
         }
-        if state.threads > 0 && state.waiting.len() <= self.0.most_waiting {
+        if state.threads > 0 && state.waiting.len() <= self.shared.most_waiting {
             return Ok(());
         }
         state.waiting.pop_back();
-        Err(LookupError("resolver busy: too many names wait for an answer already".into()))
+        Err(LookupError::Busy("resolver busy: too many names wait for an answer already".into()))
     }
 
     fn start_thread(&self, state: &mut State) -> bool {
-        let shared = Arc::clone(&self.0);
+        let shared = Arc::clone(&self.shared);
         // Not joined: a lookup cannot be cancelled, and nothing is lost with it.
         let started = thread::Builder::new().name("resolver".into()).spawn(move || shared.run());
         state.threads += usize::from(started.is_ok());
@@ -118,13 +208,17 @@ impl Shared {
     fn run(&self) {
         while let Some(job) = self.next() {
             // Whoever asked may have gone while the name waited.
-            if job.answer.is_closed() {
+            if job.answer.is_abandoned() {
                 continue;
             }
-            if let Some(hop) = job.hop {
+            if let Some(hop) = &job.hop {
                 hop.reached().is_looked_up = true;
             }
-            let _ = job.answer.send((self.lookup)(&job.name));
+            let found = match job.server {
+                Some(server) => by_server(server, &job.name),
+                None => (self.lookup)(&job.name).map_err(|error| LookupError::Unresolved(reason(&job.name, &error))),
+            };
+            job.answer.send(found);
         }
     }
 
@@ -153,18 +247,24 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let name = name.as_str().to_owned();
         let hop = hop::current();
+        let route = hop.as_ref().map(|hop| hop.route).unwrap_or_default();
         if let Some(hop) = &hop {
             hop.reached().resolving = Some(Instant::now());
         }
         let (answer, answered) = oneshot::channel();
-        let submitted = self.submit(Job { name: name.clone(), hop: hop.clone(), answer });
+        let answer = Reply::Future(answer);
+        let submitted = match route.connect_to {
+            Some(to) => {
+                answer.send(Ok(vec![(to.ip, 0).into()]));
+                Ok(())
+            }
+            None => self.submit(Job { name: name.clone(), server: route.resolver, hop: hop.clone(), answer }),
+        };
+        let resolver = self.clone();
         Box::pin(async move {
             submitted?;
-            let answered = answered.await.map_err(|_| LookupError(format!("the lookup of {name} was broken off")))?;
-            let addresses = answered.map_err(|error| LookupError(reason(&name, &error)))?;
-            if addresses.is_empty() {
-                return Err(LookupError(format!("{name} has no address")).into());
-            }
+            let broken_off = |_| LookupError::Busy(format!("the lookup of {name} was broken off"));
+            let addresses = resolver.allowed(&name, route, answered.await.map_err(broken_off)??)?;
             if let Some(hop) = hop {
                 let mut reached = hop.reached();
                 reached.resolved = Some(Instant::now());
@@ -173,6 +273,30 @@ impl Resolve for Resolver {
             Ok(Box::new(addresses.into_iter()) as Addrs)
         })
     }
+}
+
+/// Asks a name server of a site's own, for both families.
+fn by_server(server: SocketAddr, name: &str) -> Found {
+    let deadline = Instant::now() + MOST_ASKED;
+    let mut found = Vec::new();
+    for record_type in ["A", "AAAA"] {
+        let answer = nameserver::ask(server, name, record_type, deadline).map_err(|error| {
+            LookupError::Unresolved(match error {
+                NoAnswer::BadName => format!("no such name: {name}"),
+                NoAnswer::Late => format!("the name server {server} gave no answer for {name}"),
+                NoAnswer::Garbage => format!("the name server {server} answered with what is no DNS"),
+                NoAnswer::Broken(_) => format!("the name server {server} cannot be reached"),
+            })
+        })?;
+        match answer.code.as_str() {
+            "NOERROR" => found.extend(answer.addresses.into_iter().map(|address| SocketAddr::new(address, 0))),
+            "NXDOMAIN" => return Err(LookupError::Unresolved(format!("no such name: {name}"))),
+            code => {
+                return Err(LookupError::Unresolved(format!("the name server {server} failed for {name} ({code})")));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The system's reasons come as text only: those of glibc, then of musl.
@@ -187,7 +311,7 @@ fn reason(name: &str, error: &io::Error) -> String {
     ]) {
         format!("no such name: {name}")
     } else if is(&["Temporary failure", "Try again"]) {
-        format!("the name servers gave no answer for {name}")
+        format!("the name servers failed to give an address for {name}")
     } else if is(&["Non-recoverable failure", "Unrecoverable error"]) {
         format!("the name servers refused to answer for {name}")
     } else {
@@ -202,9 +326,9 @@ mod tests {
 
     use super::*;
 
-    fn job(name: &str) -> (Job, oneshot::Receiver<io::Result<Vec<SocketAddr>>>) {
+    fn job(name: &str) -> (Job, oneshot::Receiver<Found>) {
         let (answer, answered) = oneshot::channel();
-        (Job { name: name.into(), hop: None, answer }, answered)
+        (Job { name: name.into(), server: None, hop: None, answer: Reply::Future(answer) }, answered)
     }
 
     #[test]
@@ -229,12 +353,12 @@ mod tests {
         let (third, answered) = job("c");
         resolver.submit(third).unwrap();
         answers.push(answered);
-        assert!(resolver.submit(job("d").0).unwrap_err().0.starts_with("resolver busy"));
+        assert!(resolver.submit(job("d").0).unwrap_err().to_string().starts_with("resolver busy"));
         drop(release);
         for answer in answers {
             assert_eq!(answer.blocking_recv().unwrap().unwrap().len(), 1);
         }
         assert_eq!(begins.recv().unwrap(), "c");
-        assert_eq!(resolver.0.state().threads, 2);
+        assert_eq!(resolver.shared.state().threads, 2);
     }
 }

@@ -9,10 +9,10 @@ use super::hop::Reached;
 /// The phases of a check so far; a phase that was not reached is absent, one that was broken off counts as far as it got.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Phases {
-    dns: Option<Duration>,
-    connect: Option<Duration>,
-    tls: Option<Duration>,
-    first_byte: Option<Duration>,
+    pub(super) dns: Option<Duration>,
+    pub(super) connect: Option<Duration>,
+    pub(super) tls: Option<Duration>,
+    pub(super) first_byte: Option<Duration>,
     pub(super) body: Option<Duration>,
 }
 
@@ -25,6 +25,20 @@ impl Phases {
         add(&mut self.connect, connect_began, hop.tls_began.or(hop.connected).unwrap_or(ended));
         add(&mut self.tls, hop.tls_began, hop.connected.unwrap_or(ended));
         add(&mut self.first_byte, hop.connected, ended);
+    }
+
+    /// Adds the phases of a whole hop.
+    pub(super) fn merge(&mut self, hop: &Self) {
+        let both = |sum: &mut Option<Duration>, more: Option<Duration>| {
+            if let Some(more) = more {
+                *sum = Some(sum.unwrap_or_default() + more);
+            }
+        };
+        both(&mut self.dns, hop.dns);
+        both(&mut self.connect, hop.connect);
+        both(&mut self.tls, hop.tls);
+        both(&mut self.first_byte, hop.first_byte);
+        both(&mut self.body, hop.body);
     }
 
     /// As the contract has them.

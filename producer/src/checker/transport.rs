@@ -15,7 +15,7 @@ use super::trust::OwnCa;
 use crate::site::short_hash;
 
 /// What connections to a site are made of.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Transport {
     /// The versions of HTTP that are offered.
     pub http_version: HttpVersion,
@@ -133,6 +133,27 @@ impl Proxy {
             return Err(ALLOWED.into());
         }
         Ok(Self::At { url: Arc::new(Secret::new(url.as_str())), no_proxy })
+    }
+}
+
+impl Proxy {
+    /// Whether requests for `host` may go through it: not where `no_proxy` names the host itself or a name above it.
+    pub(super) fn may_serve(&self, host: &str) -> bool {
+        let Self::At { no_proxy, .. } = self else { return false };
+        !no_proxy.iter().any(|rule| {
+            let rule = rule.trim_start_matches('.');
+            rule == "*" || host == rule || host.strip_suffix(rule).is_some_and(|above| above.ends_with('.'))
+        })
+    }
+
+    /// Its host and port, for people.
+    pub(super) fn address(&self) -> Option<String> {
+        let Self::At { url, .. } = self else { return None };
+        let url = Url::parse(url.expose()).ok()?;
+        Some(url.port_or_known_default().map_or_else(
+            || url.host_str().unwrap_or_default().to_owned(),
+            |port| format!("{}:{port}", url.host_str().unwrap_or_default()),
+        ))
     }
 }
 

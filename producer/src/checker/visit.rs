@@ -6,95 +6,133 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use isitup_shared::event::FailureKind;
+use isitup_shared::event::{FailureKind, HopReport};
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
-use reqwest::{StatusCode, Url, Version};
+use reqwest::{Method, StatusCode, Url, Version};
 
 use super::body::Buffers;
 use super::certificate::Certificate;
-use super::clients::HopClient;
+use super::clients::Clients;
 use super::failure::{self, Step};
 use super::findings::Findings;
 use super::hop::{Hop, Phase, Reached};
 use super::judge;
 use super::redirect;
+use super::request;
+use super::timings::Phases;
 use super::words;
 use crate::site::Site;
 
 /// A visit under way.
-#[derive(Debug)]
 struct Visit<'a> {
     site: &'a Site,
     /// The site's own URL.
     home: &'a Url,
-    /// The URL requested last.
-    url: Cow<'a, Url>,
+    /// What is requested next, or was requested last.
+    request: Hopping<'a>,
+    /// What was requested before, to tell loops: by method and URL.
+    trail: Vec<(Method, Url)>,
     deadline: Instant,
     found: Findings,
+    /// The phases of the last hop, and when it began.
+    hop: Phases,
+    hop_began: Instant,
     /// The client may still be about to connect for this visit.
     is_client_suspect: bool,
 }
 
-/// Visits `site` at `url` with `client`; the visit `began` just now. Gives what it found, and whether the client must be
-/// thrown away, since it may still be about to connect.
-pub(super) fn visit(
-    client: &HopClient,
-    site: &Site,
-    url: &Url,
-    began: Instant,
-    buffers: &mut Buffers,
-) -> (Findings, bool) {
+/// A request of a visit.
+struct Hopping<'a> {
+    method: Method,
+    url: Cow<'a, Url>,
+    /// Whether the body goes with it.
+    has_body: bool,
+}
+
+/// Visits `site` at `url`; the visit `began` just now. Gives what it found.
+pub(super) fn visit(clients: &mut Clients, site: &Site, url: &Url, began: Instant, buffers: &mut Buffers) -> Findings {
+    let request = &site.settings.request;
     let mut visit = Visit {
         site,
         home: url,
-        url: Cow::Borrowed(url),
+        request: Hopping { method: request.method.clone(), url: Cow::Borrowed(url), has_body: request.body.is_some() },
+        trail: Vec::new(),
         deadline: began + site.settings.timeout,
         found: Findings::default(),
+        hop: Phases::default(),
+        hop_began: began,
         is_client_suspect: false,
     };
-    if let Some(response) = visit.follow(client) {
+    if let Some(response) = visit.follow(clients) {
         visit.read(response, buffers);
     }
-    visit.found.final_url = (visit.found.redirects > 0).then(|| visit.url.to_string());
-    (visit.found, visit.is_client_suspect)
+    visit.end_hop();
+    if visit.found.redirects > 0 {
+        visit.report_hop();
+        visit.found.final_url = Some(visit.request.url.to_string());
+    }
+    visit.found
 }
 
 impl Visit<'_> {
     /// Requests the site's URL and follows redirects to the answer that counts.
-    fn follow(&mut self, client: &HopClient) -> Option<Response> {
+    fn follow(&mut self, clients: &mut Clients) -> Option<Response> {
+        let redirects = self.site.settings.redirects;
         loop {
-            let response = self.hop(client)?;
+            let response = self.hop(clients)?;
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS {
                 self.found.fail(FailureKind::Protocol, "the server switched to another protocol (status 101)");
                 return None;
             }
-            if !redirect::is_redirect(status.as_u16()) || self.site.settings.expect.status.contains(status.as_u16()) {
+            let is_expected = self.site.settings.expect.status.contains(status.as_u16());
+            if redirects.most == 0 || is_expected || !redirect::is_redirect(status.as_u16()) {
                 return Some(response);
             }
-            match redirect::target(&self.url, status.as_u16(), response.headers().get(LOCATION)) {
-                Ok(url) if self.found.redirects == redirect::MOST => {
-                    let shown = words::short(url.as_str());
-                    self.found
-                        .fail(FailureKind::Redirect, format!("more than {} redirects, now to {shown}", redirect::MOST));
-                    return None;
-                }
-                Ok(url) => {
-                    self.found.redirects += 1;
-                    self.url = Cow::Owned(url);
-                }
-                Err(detail) => {
-                    self.found.fail(FailureKind::Redirect, detail);
-                    return None;
-                }
+            if let Err(detail) = self.redirect(&response) {
+                self.found.fail(FailureKind::Redirect, detail);
+                return None;
             }
         }
     }
 
+    /// Makes the next request that which `response` leads to; else what is wrong with that.
+    fn redirect(&mut self, response: &Response) -> Result<(), String> {
+        let (most, status) = (self.site.settings.redirects.most, response.status().as_u16());
+        let from = &self.request;
+        let url = redirect::target(&from.url, status, response.headers().get(LOCATION))?;
+        if self.site.settings.redirects.forbid_downgrade && from.url.scheme() == "https" && url.scheme() == "http" {
+            return Err(format!("redirected from https to {}", words::short(url.as_str())));
+        }
+        let (method, has_body) = redirect::method(status, &from.method, from.has_body);
+        if has_body && url.origin() != self.home.origin() {
+            let shown = words::short(url.as_str());
+            return Err(format!("status {status} would send the body to another origin: {shown}"));
+        }
+        self.trail.push((from.method.clone(), Url::clone(&from.url)));
+        if let Some(steps) = self.trail.iter().rev().position(|(asked, at)| *asked == method && *at == url) {
+            let (shown, steps) = (words::short(url.as_str()), steps + 1);
+            return Err(match steps {
+                1 => format!("{shown} redirects to itself"),
+                steps => format!("{shown} redirects back to itself after {steps} redirects"),
+            });
+        }
+        if self.found.redirects == most {
+            let shown = words::short(url.as_str());
+            let s = if most == 1 { "" } else { "s" };
+            return Err(format!("more than {most} redirect{s}, now to {shown}"));
+        }
+        self.end_hop();
+        self.report_hop();
+        self.found.redirects += 1;
+        self.hop_began = Instant::now();
+        self.request = Hopping { method, url: Cow::Owned(url), has_body };
+        Ok(())
+    }
+
     /// One request, until the head of its answer.
-    fn hop(&mut self, client: &HopClient) -> Option<Response> {
-        let hop = Arc::new(Hop::default());
+    fn hop(&mut self, clients: &mut Clients) -> Option<Response> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             // Only redirects can have used it up.
@@ -102,13 +140,26 @@ impl Visit<'_> {
             self.found.fail(FailureKind::Timeout, detail);
             return None;
         }
-        // Headers and credentials go to the origin they were given for, and to no other.
-        let site = (self.url.origin() == self.home.origin()).then_some(self.site);
-        let answer = client.get(&self.url, site, left, &hop);
+        let is_home = self.request.url.origin() == self.home.origin();
+        if let Some(refusal) = literal(&self.request.url).and_then(|address| clients.refusal(address)) {
+            self.found.fail(failure::of_address(self.found.redirects > 0), format!("the URL leads to {refusal}"));
+            return None;
+        }
+        let transport = request::transport(self.site, is_home);
+        let client = match clients.get(&transport) {
+            Ok(client) => client,
+            Err(reason) => {
+                self.found = Findings { redirects: self.found.redirects, ..Findings::impossible(reason) };
+                return None;
+            }
+        };
+        let hop = Arc::new(Hop::new(request::route(self.site, is_home)));
+        let Hopping { method, url, has_body } = &self.request;
+        let answer = client.send(request::request(self.site, is_home, method, url, *has_body, left), &hop);
         let reached = mem::take(&mut *hop.reached());
-        self.found.phases.add(&reached, Instant::now());
-        if let Some(certificate) = &reached.certificate {
-            self.found.certificate = Certificate::read(certificate);
+        self.hop.add(&reached, Instant::now());
+        if !reached.chain.is_empty() {
+            self.found.certificate = Certificate::of_chain(&reached.chain);
         }
         match answer {
             Ok(response) => {
@@ -118,41 +169,69 @@ impl Visit<'_> {
                 Some(response)
             }
             Err(error) => {
-                self.found.remote_addr = sole_address(&self.url, &reached);
-                let step = Step { url: &self.url, reached: &reached, timeout: self.site.settings.timeout };
-                self.found.failure =
-                    Some(failure::of_request(&error, &step, self.found.certificate.as_ref(), self.found.redirects > 0));
-                self.is_client_suspect = reached.phase() == Phase::Waiting && error.is_timeout();
+                self.found.status = None;
+                self.found.remote_addr = sole_address(&self.request.url, &reached);
+                self.fail(&error, &reached);
+                if self.is_client_suspect {
+                    clients.discard(&transport);
+                }
                 None
             }
         }
     }
 
-    /// Reads the body of the answer that counts, and judges the answer.
+    fn fail(&mut self, error: &reqwest::Error, reached: &Reached) {
+        let step = Step {
+            url: &self.request.url,
+            reached,
+            timeout: self.site.settings.timeout,
+            proxy: self.site.settings.transport.proxy.as_ref(),
+            is_redirected: self.found.redirects > 0,
+        };
+        let failure = failure::of_request(error, &step, self.found.certificate.as_ref());
+        self.found.prober_fault = failure::is_of_prober(error, &step).then(|| failure.detail.clone());
+        self.is_client_suspect = reached.phase() == Phase::Waiting && error.is_timeout();
+        self.found.failed(failure);
+    }
+
     fn read(&mut self, mut response: Response, buffers: &mut Buffers) {
-        let settings = &self.site.settings;
+        let (settings, began) = (&self.site.settings, Instant::now());
         let expect = &settings.expect;
-        let began = Instant::now();
-        let wants_text = judge::wants_text(expect);
-        let (size, end) = buffers.read(&mut response, settings.max_body_size, self.deadline, wants_text);
-        self.found.phases.body = Some(began.elapsed());
+        self.found.judge_head(expect, response.status().as_u16(), response.headers());
+        self.found.is_head_judged = true;
+        let content_type = response.headers().get(CONTENT_TYPE).cloned();
+        let is_kept = expect.body.is_some() || expect.body_not.is_some() || !expect.json.is_empty();
+        let (size, end) = buffers.read(&mut response, settings.max_body_size, self.deadline, is_kept);
+        self.hop.body = Some(began.elapsed());
         self.found.body_bytes = Some(size);
-        self.found.is_answered = true;
-        judge::status(expect, &mut self.found);
         match end {
-            Ok(()) if wants_text => {
-                let text = buffers.text(response.headers().get(CONTENT_TYPE));
-                judge::text(expect, &text, &mut self.found);
-                judge::headers(expect, response.headers(), &mut self.found);
-                judge::json(expect, &text, &mut self.found);
-            }
-            Ok(()) => judge::headers(expect, response.headers(), &mut self.found),
-            // What was read of it is no body to be judged.
             Err(unread) => {
-                self.found.failure = Some(failure::of_body(&unread, settings.max_body_size, settings.timeout));
+                let failure = failure::of_body(&unread, settings.max_body_size, settings.timeout);
+                self.found.failed(failure);
+            }
+            Ok(()) => {
+                if is_kept {
+                    self.found.judge_text(expect, &buffers.text(content_type.as_ref()));
+                }
+                self.found.is_text_judged = true;
             }
         }
         buffers.shrink();
+    }
+
+    /// Adds the phases of the hop that ended to those of the visit.
+    fn end_hop(&mut self) {
+        self.found.phases.merge(&self.hop);
+    }
+
+    /// Keeps the hop that ended for the report, and forgets its phases.
+    fn report_hop(&mut self) {
+        self.found.hops.push(HopReport {
+            url: self.request.url.to_string(),
+            status: self.found.status,
+            remote_addr: self.found.remote_addr.map(|address| address.to_string()),
+            timings_us: mem::take(&mut self.hop).with_total(self.hop_began.elapsed()),
+        });
     }
 }
 

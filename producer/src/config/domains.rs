@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use isitup_shared::config::{Entry, Section};
 
+use super::contradictions::contradiction;
 use super::settings::{self, Place, Reader};
 use crate::site::{Site, SiteSettings};
 use crate::target::{Target, redacted};
@@ -54,10 +55,10 @@ impl Layers {
 }
 
 /// Reads all sites below `root`.
-pub(super) fn read(root: &mut Section, reader: &mut Reader<'_>, layers: &Layers) -> Vec<Site> {
+pub(super) fn read(root: &mut Section, reader: &mut Reader<'_>, layers: &Layers, denies: bool) -> Vec<Site> {
     let entries = root.entries("domains");
     let files = root.entries("domains_file");
-    let mut list = List { reader, layers, sites: Vec::with_capacity(entries.len()), places: HashMap::new() };
+    let mut list = List { reader, layers, denies, sites: Vec::with_capacity(entries.len()), places: HashMap::new() };
     for (i, entry) in entries.into_iter().enumerate() {
         list.entry(&format!("domains[{i}]"), entry);
     }
@@ -70,6 +71,8 @@ pub(super) fn read(root: &mut Section, reader: &mut Reader<'_>, layers: &Layers)
 struct List<'a, 'b> {
     reader: &'a mut Reader<'b>,
     layers: &'a Layers,
+    /// Whether there are networks that must not be connected to.
+    denies: bool,
     sites: Vec<Site>,
     /// Where each name stands.
     places: HashMap<Arc<str>, String>,
@@ -162,6 +165,11 @@ impl List<'_, '_> {
                 &*site.name
             );
             self.reader.refuse(place, path, message);
+            return;
+        }
+        if let Some((key, message)) = contradiction(&site, self.denies) {
+            let key = if path.is_empty() { String::new() } else { format!("{path}.{key}") };
+            self.reader.refuse(place, &key, message);
             return;
         }
         self.places.insert(key, place.to_owned());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isitup_shared::config::{ByteSize, Problem, Section};
+use reqwest::header::HOST;
 
 use crate::checker::{Identity, OwnCa, Transport};
 use crate::site::{ConnectTo, FollowRedirects, NameServer, Redirects, Route, SiteSettings};
@@ -96,15 +97,19 @@ impl<'a> Reader<'a> {
             |timeout: &Duration| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT,
             "more than 0s and at most 1h is allowed",
         );
+        let request = self.request(section, place, &base.request);
+        let route = route(section, place, base.route);
+        // HTTP/2 has no Host header, but the authority of the URL.
+        let must_be_http1 = request.headers.contains_key(HOST) || route.connect_to.is_some_and(|to| to.port.is_some());
         SiteSettings {
             group: group(section).map(Into::into).or_else(|| base.group.clone()),
             interval: interval.unwrap_or(base.interval),
             timeout: timeout.unwrap_or(base.timeout),
             max_body_size: max_body_size(section, place).unwrap_or(base.max_body_size),
-            request: self.request(section, place, &base.request),
+            request,
             redirects: redirects(section, place, base.redirects),
-            transport: self.transport(section, place, &base.transport),
-            route: route(section, place, base.route),
+            transport: self.transport(section, place, &base.transport, must_be_http1),
+            route,
             send: send(section, place).or_else(|| base.send.clone()),
             expect: self.expect(section, place, &base.expect),
         }

@@ -271,6 +271,48 @@ fn a_setting_that_a_kind_of_site_does_not_have_is_a_mistake_there_and_none_in_th
 }
 
 #[test]
+fn settings_that_cannot_be_together_are_told() {
+    for (site, expected) in [
+        (
+            "{url: 'http://u:p@a.test', bearer_token: x}",
+            "url: has credentials, and an Authorization is configured too: keep one of the two",
+        ),
+        (
+            "{url: a.test, http_version: 2, headers: {Host: b.test}}",
+            "http_version: 2 takes no Host header of its own: leave out one of the two",
+        ),
+        (
+            "{url: a.test, http_version: 2, connect_to: '192.0.2.1:8443'}",
+            "http_version: 2 cannot be had with a port in connect_to: leave out one of the two",
+        ),
+        (
+            "{url: a.test, proxy: 'http://p', resolver: 192.0.2.1}",
+            "proxy: resolves names by itself: leave out connect_to and resolver, or the proxy",
+        ),
+        (
+            "{url: 'http://192.0.2.7', connect_to: 192.0.2.1}",
+            "connect_to: stands in for what a name resolves to, and the URL has an address: write that into the URL",
+        ),
+        ("{url: 'tcp://192.0.2.7:1', ip_version: 6}", "ip_version: is not that of the address in the URL"),
+        ("{url: a.test, connect_to: 192.0.2.7, ip_version: 6}", "ip_version: is not that of the address in connect_to"),
+        (
+            "{url: a.test, method: HEAD, expect: {body: x}}",
+            "method: HEAD is answered without a body: leave out expect.body and expect.json, or use GET",
+        ),
+        (
+            "{url: a.test, basic_auth: {username: u}, bearer_token: x}",
+            "basic_auth: stands beside bearer_token; keep one of the two",
+        ),
+    ] {
+        let expected = format!("config.yml:2: domains[0].{expected}");
+        assert_eq!(read(&format!("domains: [{site}]")).unwrap_err(), expected);
+    }
+    let denying = "producer: {deny_networks: [loopback, 10.0.0.0/8]}\ndomains: [{url: a.test, proxy: environment}]";
+    let expected = "config.yml:3: domains[0].proxy: resolves names by itself, so that producer.deny_networks could not be enforced: remove one";
+    assert_eq!(read(denying).unwrap_err(), expected);
+}
+
+#[test]
 fn settings_come_from_the_site_then_its_group_then_the_defaults() {
     let yaml = "defaults: {interval: 7s, timeout: 3s}\ngroups: {web: {timeout: 2s, expect: {body: hi}}}\n\
                 domains: [{url: a.test, group: web}, {url: b.test, group: web, timeout: 1s}, {url: c.test, group: x}, d.test]\n\
@@ -326,7 +368,7 @@ fn the_other_service_s_sections_and_for_single_checks_kafka_too_are_left_alone()
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.yml");
     fs::write(&file, "defaults: {timeout: 3s}\nlog: {}\n").unwrap();
-    let sites = Sites::load(Some(&file)).unwrap();
+    let (sites, _) = Sites::load(Some(&file)).unwrap();
     assert_eq!((sites.defaults.timeout, sites.list.len()), (Duration::from_secs(3), 0));
 }
 

@@ -6,6 +6,7 @@
 
 mod kafka;
 mod layers;
+mod network;
 mod postgres;
 mod scalar;
 mod section;
@@ -16,6 +17,7 @@ mod yaml;
 
 pub use kafka::{Format, KafkaConfig, TopicShape};
 pub use layers::load;
+pub use network::Network;
 pub use postgres::{PostgresConfig, SchemaName};
 pub use scalar::{ByteSize, Scalar};
 pub use section::{Entry, Problem, Problems, Section};

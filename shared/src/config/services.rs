@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ByteSize, Scalar, Section};
+use super::{ByteSize, Network, Scalar, Section};
 
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,10 @@ pub struct ProducerConfig {
     pub spool: SpoolConfig,
     /// Where health and metrics are served.
     pub listen: SocketAddr,
+    /// Networks that no check may connect to.
+    pub deny_networks: Vec<Network>,
+    /// Addresses, `host:port`, that answer while this machine's network is well.
+    pub reference: Vec<String>,
 }
 
 /// The producer's durable queue.
@@ -85,8 +89,30 @@ impl ProducerConfig {
         };
         spool.finish();
         let listen = section.get("listen").unwrap_or_else(|| loopback(9101));
+        let deny_networks = section.list("deny_networks").unwrap_or_default();
+        let reference = section.list::<Reference>("reference").unwrap_or_default();
         section.finish();
-        Self { location: location.unwrap_or_else(|| "default".into()), workers, spool: spool_config, listen }
+        Self {
+            location: location.unwrap_or_else(|| "default".into()),
+            workers,
+            spool: spool_config,
+            listen,
+            deny_networks,
+            reference: reference.into_iter().map(|Reference(address)| address).collect(),
+        }
+    }
+}
+
+/// An address that answers while the network is well.
+struct Reference(String);
+
+impl Scalar for Reference {
+    const WHAT: &'static str = "an address that accepts connections, such as 1.1.1.1:443 or example.com:443";
+
+    fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let is_well = !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0);
+        is_well.then(|| Self(text.to_owned()))
     }
 }
 

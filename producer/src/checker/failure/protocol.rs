@@ -49,7 +49,8 @@ pub(super) fn of_body(error: &io::Error) -> String {
     }
 }
 
-fn of_socket(error: &(dyn Error + 'static), when: &str) -> Option<String> {
+/// What became of the socket, where that is all there is to say.
+pub(in super::super) fn of_socket(error: &(dyn Error + 'static), when: &str) -> Option<String> {
     match cause::<io::Error>(error)?.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
             Some(format!("connection reset {when}"))

@@ -47,7 +47,9 @@ fn refused(reason: &CertificateError, host: &str, certificate: Option<&Certifica
         Reason::NotValidForName => format!("certificate not made for {host}"),
         Reason::Revoked => "certificate revoked".into(),
         // A self-signed certificate may be refused for its issuer, or since it calls itself an authority.
-        _ if certificate.is_some_and(|certificate| certificate.is_self_issued) => "certificate is self-signed".into(),
+        _ if certificate.is_some_and(|certificate| certificate.is_leaf_self_issued) => {
+            "certificate is self-signed".into()
+        }
         Reason::UnknownIssuer => "certificate of an unknown issuer".into(),
         Reason::BadEncoding => "certificate cannot be read".into(),
         Reason::BadSignature => "certificate with a wrong signature".into(),
