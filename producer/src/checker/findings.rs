@@ -45,9 +45,16 @@ pub(super) struct Findings {
 impl Findings {
     /// A check that this machine could not even begin.
     pub(super) fn impossible(reason: String) -> Self {
-        let mut found = Self { prober_fault: Some(reason.clone()), ..Self::default() };
-        found.fail(FailureKind::ConnectRefused, reason);
+        let mut found = Self::default();
+        found.impossible_now(reason);
         found
+    }
+
+    /// A check that this machine could not go on with.
+    pub(super) fn impossible_now(&mut self, reason: String) {
+        self.status = None;
+        self.prober_fault = Some(reason.clone());
+        self.fail(FailureKind::ConnectRefused, reason);
     }
 
     /// The check ended here.
@@ -59,10 +66,5 @@ impl Findings {
     pub(super) fn failed(&mut self, failure: Failure) {
         self.has_failed = true;
         self.failure = Some(failure);
-    }
-
-    /// `expectation` was not met.
-    pub(super) fn unmet(&mut self, expectation: Expectation, kind: FailureKind, detail: String) {
-        self.unmet.push((expectation, Failure { kind, detail }));
     }
 }

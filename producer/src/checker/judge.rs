@@ -1,10 +1,9 @@
 //! Holds what was found against what is expected. Everything that is not as expected is told; the status comes first,
 //! since an answer with the wrong one says little about the rest, and the time last: late but well is the least evil.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use isitup_shared::event::FailureKind;
+use isitup_shared::event::{Failure, FailureKind};
 use isitup_shared::time::UtcTime;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::Value;
@@ -202,7 +201,11 @@ fn expectations(kind: Kind, expect: &Expect) -> Vec<(Which, String)> {
     if kind == Kind::Http {
         all.push((Which::Status, format!("status {}", expect.status)));
         for (index, (name, pattern)) in expect.headers.iter().enumerate() {
-            all.push((Which::Header(index), format!("header {name} matches {:?}", pattern.as_str())));
+            let matching = match pattern.as_str() {
+                "" => String::new(),
+                pattern => format!(" matches {pattern:?}"),
+            };
+            all.push((Which::Header(index), format!("header {name}{matching}")));
         }
     }
     if matches!(kind, Kind::Http | Kind::Tcp) {

@@ -19,13 +19,13 @@ use crate::server::{answering, answering_tls, check_by, failure, patient, servin
 const WELL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
 /// A certificate authority of the test's own.
-struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    certificate: CertificateDer<'static>,
+    pub(crate) certificate: CertificateDer<'static>,
 }
 
 impl Authority {
-    fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -35,13 +35,18 @@ impl Authority {
     }
 
     /// A server on `site.test` with a certificate that `change` has changed.
-    fn server(&self, change: impl FnOnce(&mut CertificateParams)) -> SocketAddr {
-        let mut params = CertificateParams::new(vec!["site.test".to_owned()]).unwrap();
+    pub(crate) fn server(&self, change: impl FnOnce(&mut CertificateParams)) -> SocketAddr {
+        answering_tls(self.config("site.test", change), WELL)
+    }
+
+    /// What a server named `name` needs, its certificate changed by `change`.
+    pub(crate) fn config(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_after = date_time_ymd(2099, 12, 31);
         change(&mut params);
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        answering_tls(config(certificate.der().clone(), &key, &[]), WELL)
+        config(certificate.der().clone(), &key, &[])
     }
 
     fn check(&self, host: &str, address: SocketAddr, settings: SiteSettings) -> Check {

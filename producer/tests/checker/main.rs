@@ -6,6 +6,7 @@ mod answers;
 mod certificates;
 mod expectations;
 mod failures;
+mod proxies;
 mod redirects;
 mod server;
 mod stalls;
