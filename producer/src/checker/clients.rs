@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use reqwest::blocking::{Client, Request, Response};
 use reqwest::redirect::Policy;
-use reqwest::{NoProxy, retry};
+use reqwest::{NoProxy, Url, retry};
 use rustls::ClientConfig;
 
 use super::connector::NextHop;
@@ -13,6 +13,7 @@ use super::hop::Hop;
 use super::resolver::Resolver;
 use super::transport::{HttpVersion, Proxy, Transport};
 use super::trust::Trust;
+use super::via::{Proxies, Via};
 
 /// Clients of sites that want something of their own, as a checker keeps them; each has a thread and some 55 KiB.
 const MOST_OWN: usize = 2;
@@ -83,6 +84,7 @@ impl Clients {
 pub(super) struct HopClient {
     client: Client,
     next: NextHop,
+    proxies: Option<Proxies>,
 }
 
 impl HopClient {
@@ -104,6 +106,8 @@ impl HopClient {
             .tcp_keepalive(None)
             .tcp_user_timeout(None)
             .http2_max_header_list_size(MOST_HEADER_BYTES)
+            // Not that anybody would want them: they show what it was that was no HTTP.
+            .http09_responses()
             .user_agent(USER_AGENT);
         builder = match transport.http_version {
             HttpVersion::Any => builder,
@@ -119,7 +123,12 @@ impl HopClient {
             }
         };
         let client = builder.build().map_err(|error| failed(&error))?;
-        Ok(Self { client, next })
+        Ok(Self { client, next, proxies: transport.proxy.as_ref().map(Proxies::of) })
+    }
+
+    /// The proxy through which it requests `url`.
+    pub(super) fn via(&self, url: &Url) -> Option<Via> {
+        self.proxies.as_ref()?.via(url)
     }
 
     /// Sends `request` on a fresh connection, told to `hop`.

@@ -16,14 +16,15 @@ use super::body::Unread;
 use super::certificate::Certificate;
 use super::hop::{Phase, Reached};
 use super::resolver::LookupError;
-use super::transport::Proxy;
+use super::via::{Via, ViaKind};
 use super::visit::literal;
 use super::words;
 
 mod protocol;
+mod proxy;
 mod tls;
 
-pub(super) use protocol::of_socket;
+pub(super) use protocol::{of_garbage, of_socket};
 
 /// The hop that failed.
 pub(super) struct Step<'a> {
@@ -31,8 +32,12 @@ pub(super) struct Step<'a> {
     pub(super) reached: &'a Reached,
     /// Of the whole check.
     pub(super) timeout: Duration,
-    /// The proxy that is configured for the site.
-    pub(super) proxy: Option<&'a Proxy>,
+    /// The port that was connected to, where it is not the URL's.
+    pub(super) port: Option<u16>,
+    /// How large the body was that went with the request.
+    pub(super) body_size: Option<usize>,
+    /// The proxy in between.
+    pub(super) via: Option<&'a Via>,
     /// Whether redirects led here.
     pub(super) is_redirected: bool,
 }
@@ -46,28 +51,33 @@ impl Step<'_> {
         self.url.scheme() == "https"
     }
 
-    /// The proxy through which the host was asked for, without credentials.
-    fn proxy(&self) -> Option<String> {
-        self.proxy.filter(|proxy| proxy.may_serve(self.host())).and_then(Proxy::address)
+    /// The name that was looked up: behind a proxy it is that of the proxy, save where names are resolved on this side.
+    fn looked_up(&self) -> &str {
+        match self.via {
+            Some(via) if via.kind != ViaKind::Socks => &via.host,
+            _ => self.host(),
+        }
     }
 
-    /// The host with its port, and what it stands for where that is not the same; or the proxy in between.
+    /// The host with its port.
+    fn target(&self) -> String {
+        let port = self.port.or(self.url.port_or_known_default()).unwrap_or_default();
+        format!("{}:{port}", self.host())
+    }
+
+    /// That, with what it stands for where that is not the same.
     fn address(&self) -> String {
-        if let Some(proxy) = self.proxy() {
-            return format!("the proxy {proxy}");
-        }
-        let port = self.url.port_or_known_default().unwrap_or_default();
         let addresses: Vec<String> = self.reached.addresses.iter().map(|address| address.ip().to_string()).collect();
         match addresses.as_slice() {
-            [] => format!("{}:{port}", self.host()),
-            few => format!("{}:{port} ({})", self.host(), words::short(&few.join(", "))),
+            [] => self.target(),
+            few => format!("{} ({})", self.target(), words::short(&few.join(", "))),
         }
     }
 }
 
 /// The addresses, with port, that `url` stood for.
-pub(super) fn addresses(url: &Url, reached: &Reached) -> Vec<SocketAddr> {
-    let port = url.port_or_known_default().unwrap_or_default();
+pub(super) fn addresses(url: &Url, port: Option<u16>, reached: &Reached) -> Vec<SocketAddr> {
+    let port = port.or(url.port_or_known_default()).unwrap_or_default();
     match literal(url) {
         Some(address) => vec![(address, port).into()],
         None => reached.addresses.iter().map(|address| (address.ip(), port).into()).collect(),
@@ -137,12 +147,35 @@ fn timed_out(step: &Step<'_>) -> (FailureKind, String) {
     match step.reached.phase() {
         Phase::Waiting => (FailureKind::Timeout, format!("this machine was too busy to connect within {within}")),
         Phase::Dns if step.reached.is_looked_up => {
-            (FailureKind::Dns, format!("the name servers gave no answer for {} within {within}", step.host()))
+            (FailureKind::Dns, format!("the name servers gave no answer for {} within {within}", step.looked_up()))
         }
-        Phase::Dns => (FailureKind::Dns, format!("resolver busy: {} was not looked up within {within}", step.host())),
-        Phase::Connect => (FailureKind::ConnectTimeout, format!("no connection to {} within {within}", step.address())),
+        Phase::Dns => {
+            (FailureKind::Dns, format!("resolver busy: {} was not looked up within {within}", step.looked_up()))
+        }
+        Phase::Connect => {
+            let detail = match step.via {
+                // Whether it was the proxy that did not answer, or the site, only the proxy knows.
+                Some(via) => {
+                    format!("no connection to {} through the proxy {} within {within}", step.target(), via.address)
+                }
+                None => format!("no connection to {} within {within}", step.address()),
+            };
+            (FailureKind::ConnectTimeout, detail)
+        }
         Phase::Tls => (FailureKind::Timeout, format!("the TLS handshake did not end within {within}")),
-        Phase::FirstByte => (FailureKind::Timeout, format!("no answer within {within}")),
+        Phase::FirstByte => (FailureKind::Timeout, no_answer(step, &within)),
+    }
+}
+
+/// Whether all of a large body was taken is not known; that there was one is worth a word.
+fn no_answer(step: &Step<'_>, within: &str) -> String {
+    const LARGE: usize = 64 * 1024;
+    match step.body_size {
+        Some(size) if size > LARGE => {
+            let size = words::size(size as u64);
+            format!("no answer within {within}, in which a body of {size} was to be sent")
+        }
+        _ => format!("no answer within {within}"),
     }
 }
 
@@ -150,31 +183,18 @@ fn not_resolved(error: &reqwest::Error, step: &Step<'_>) -> (FailureKind, String
     match cause::<LookupError>(error) {
         Some(LookupError::Denied(detail)) => (of_address(step.is_redirected), words::short(detail)),
         Some(LookupError::Unresolved(detail) | LookupError::Busy(detail)) => (FailureKind::Dns, words::short(detail)),
-        None => (FailureKind::Dns, format!("{} cannot be resolved", step.host())),
+        None => (FailureKind::Dns, format!("{} cannot be resolved", step.looked_up())),
     }
 }
 
 fn not_connected(error: &reqwest::Error, step: &Step<'_>) -> (FailureKind, String) {
-    if let Some(refusal) = step.proxy().and_then(|proxy| of_tunnel(error, &proxy, step.host())) {
-        return (FailureKind::ConnectRefused, refusal);
+    if let Some(via) = step.via {
+        return proxy::not_connected(error, step, via);
     }
     // Where the connector never had an address to connect to, the host was not one that TLS can name.
     match cause::<io::Error>(error) {
         Some(cause) => of_connect(cause, &step.address()),
         None => (FailureKind::InvalidUrl, format!("{} is no host that can be connected to", step.host())),
-    }
-}
-
-/// Why `proxy` did not connect to `host`. The library has no types for it, only words.
-fn of_tunnel(error: &reqwest::Error, proxy: &str, host: &str) -> Option<String> {
-    let texts: Vec<String> = causes(error).map(ToString::to_string).collect();
-    let says = |words: &[&str]| texts.iter().any(|text| words.iter().any(|word| text.contains(word)));
-    if says(&["proxy authorization required", "proxy authentication required", "authentication rejected", "auth"]) {
-        Some(format!("the proxy {proxy} wants other credentials"))
-    } else if says(&["unsuccessful", "unexpected EOF", "tunnel error", "SOCKS", "socks"]) {
-        Some(format!("the proxy {proxy} did not connect to {host}"))
-    } else {
-        None
     }
 }
 

@@ -45,9 +45,16 @@ pub(super) struct Findings {
 impl Findings {
     /// A check that this machine could not even begin.
     pub(super) fn impossible(reason: String) -> Self {
-        let mut found = Self { prober_fault: Some(reason.clone()), ..Self::default() };
-        found.fail(FailureKind::ConnectRefused, reason);
+        let mut found = Self::default();
+        found.impossible_now(reason);
         found
+    }
+
+    /// A check that this machine could not go on with.
+    pub(super) fn impossible_now(&mut self, reason: String) {
+        self.status = None;
+        self.prober_fault = Some(reason.clone());
+        self.fail(FailureKind::ConnectRefused, reason);
     }
 
     /// The check ended here.

@@ -23,14 +23,12 @@ impl ClientSessionStore for NoSessions {
     fn set_kx_hint(&self, _: ServerName<'static>, _: NamedGroup) {}
 
     fn kx_hint(&self, _: &ServerName<'_>) -> Option<NamedGroup> {
-        hop::note(|reached| reached.handshake_begins());
         None
     }
 
     fn set_tls12_session(&self, _: ServerName<'static>, _: Tls12ClientSessionValue) {}
 
     fn tls12_session(&self, _: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
-        hop::note(|reached| reached.handshake_begins());
         None
     }
 
@@ -38,6 +36,7 @@ impl ClientSessionStore for NoSessions {
 
     fn insert_tls13_ticket(&self, _: ServerName<'static>, _: Tls13ClientSessionValue) {}
 
+    /// Asked for once in each handshake, before all else.
     fn take_tls13_ticket(&self, _: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
         hop::note(|reached| reached.handshake_begins());
         None
@@ -77,7 +76,7 @@ impl ServerCertVerifier for Witness {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         hop::note(|reached| {
-            reached.chain = iter::once(leaf).chain(intermediates).map(|certificate| certificate.to_vec()).collect();
+            reached.presented(iter::once(leaf).chain(intermediates).map(|certificate| certificate.to_vec()));
         });
         match &self.verifying {
             Verifying::By(verifier) => verifier.verify_server_cert(leaf, intermediates, name, ocsp, now),

@@ -36,6 +36,8 @@ pub(super) struct Reached {
     pub(super) resolved: Option<Instant>,
     /// To which addresses, without ports.
     pub(super) addresses: Vec<SocketAddr>,
+    /// So many handshakes come first that are not the site's, but its proxy's.
+    pub(super) foreign_handshakes: u8,
     /// TCP had connected and TLS began.
     pub(super) tls_began: Option<Instant>,
     /// The certificates as presented, the leaf first.
@@ -69,9 +71,19 @@ impl Hop {
 }
 
 impl Reached {
-    /// The store is asked more than once in a handshake; the first time counts.
+    /// A handshake begins, that of a proxy or that of the site.
     pub(super) fn handshake_begins(&mut self) {
-        self.tls_began.get_or_insert_with(Instant::now);
+        match self.foreign_handshakes.checked_sub(1) {
+            Some(left) => self.foreign_handshakes = left,
+            None => self.tls_began = Some(Instant::now()),
+        }
+    }
+
+    /// These certificates were presented, the leaf first.
+    pub(super) fn presented(&mut self, chain: impl Iterator<Item = Vec<u8>>) {
+        if self.tls_began.is_some() {
+            self.chain = chain.collect();
+        }
     }
 
     /// In which phase it is; `is_tls` tells whether one is to come.

@@ -201,7 +201,11 @@ fn expectations(kind: Kind, expect: &Expect) -> Vec<(Which, String)> {
     if kind == Kind::Http {
         all.push((Which::Status, format!("status {}", expect.status)));
         for (index, (name, pattern)) in expect.headers.iter().enumerate() {
-            all.push((Which::Header(index), format!("header {name} matches {:?}", pattern.as_str())));
+            let matching = match pattern.as_str() {
+                "" => String::new(),
+                pattern => format!(" matches {pattern:?}"),
+            };
+            all.push((Which::Header(index), format!("header {name}{matching}")));
         }
     }
     if matches!(kind, Kind::Http | Kind::Tcp) {

@@ -24,6 +24,7 @@ mod timings;
 mod tls;
 mod transport;
 mod trust;
+mod via;
 mod visit;
 mod words;
 
@@ -114,6 +115,8 @@ fn report(site: &Site, found: &mut Findings, scheduled_at: UtcTime, started_at: 
     let mut failures = found.failures().into_iter();
     let outcome = failures.next().map_or(Outcome::Up, |failure| Outcome::Down { failure });
     let certificate = found.certificate.take();
+    // A redirect may have led from a plain site to one that is encrypted.
+    let insecure = site.settings.transport.tls.insecure && (site.endpoint.is_encrypted() || certificate.is_some());
     Check {
         group: site.settings.group.as_deref().map(str::to_owned),
         started_at,
@@ -133,7 +136,7 @@ fn report(site: &Site, found: &mut Findings, scheduled_at: UtcTime, started_at: 
         certificate_expires_at: certificate.as_ref().map(|certificate| certificate.expires_at),
         certificate_subject: certificate.as_ref().map(|certificate| certificate.subject.clone()),
         certificate_issuer: certificate.map(|certificate| certificate.issuer),
-        insecure: site.settings.transport.tls.insecure && site.endpoint.is_encrypted(),
+        insecure,
         dns_code: found.dns_code.clone(),
         prober_fault: found.prober_fault.take(),
         config_hash: site.config_hash.to_string(),

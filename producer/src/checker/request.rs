@@ -4,11 +4,15 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use reqwest::blocking::Request;
-use reqwest::header::{AUTHORIZATION, HOST, HeaderValue};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
+};
 use reqwest::{Method, Url};
 
 use super::transport::{TlsOptions, Transport};
 use crate::site::{Route, Site};
+
+const OF_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE];
 
 /// The request of `method` to `url`, for `site`, whose own origin it is where `is_home`. All of it, the answer's body too,
 /// may take `timeout`.
@@ -30,8 +34,11 @@ pub(super) fn request(
     if let Some(authorization) = &site.authorization {
         request.headers_mut().insert(AUTHORIZATION, authorization.clone());
     }
-    if let (Some(body), true) = (&settings.request.body, has_body) {
-        *request.body_mut() = Some(body.expose().to_owned().into());
+    match &settings.request.body {
+        Some(body) if has_body => *request.body_mut() = Some(body.expose().to_owned().into()),
+        // Headers that describe a body go where it goes.
+        Some(_) => OF_BODY.iter().for_each(|name| drop(request.headers_mut().remove(name))),
+        None => {}
     }
     if let Some(port) = settings.route.connect_to.and_then(|to| to.port) {
         // The port of the URL is that which is connected to; the site is asked by the name that it has.

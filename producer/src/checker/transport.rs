@@ -103,6 +103,9 @@ impl Scalar for HttpVersion {
     }
 }
 
+/// The port of SOCKS proxies where none is named (RFC 1928).
+const SOCKS_PORT: u16 = 1080;
+
 /// Through which proxy a site is requested.
 #[derive(Clone, Debug)]
 pub enum Proxy {
@@ -127,35 +130,20 @@ impl Proxy {
         if text.expose() == "environment" {
             return Ok(Self::Environment);
         }
-        let url = Url::parse(text.expose()).map_err(|_| ALLOWED.to_owned())?;
+        let mut url = Url::parse(text.expose()).map_err(|_| ALLOWED.to_owned())?;
         let is_proxy = matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host();
         if !is_proxy {
             return Err(ALLOWED.into());
+        }
+        if url.scheme().starts_with("socks") && url.port().is_none() {
+            // Fails only for URLs without a host.
+            let _ = url.set_port(Some(SOCKS_PORT));
         }
         Ok(Self::At { url: Arc::new(Secret::new(url.as_str())), no_proxy })
     }
 }
 
-impl Proxy {
-    /// Whether requests for `host` may go through it: not where `no_proxy` names the host itself or a name above it.
-    pub(super) fn may_serve(&self, host: &str) -> bool {
-        let Self::At { no_proxy, .. } = self else { return false };
-        !no_proxy.iter().any(|rule| {
-            let rule = rule.trim_start_matches('.');
-            rule == "*" || host == rule || host.strip_suffix(rule).is_some_and(|above| above.ends_with('.'))
-        })
-    }
-
-    /// Its host and port, for people.
-    pub(super) fn address(&self) -> Option<String> {
-        let Self::At { url, .. } = self else { return None };
-        let url = Url::parse(url.expose()).ok()?;
-        Some(url.port_or_known_default().map_or_else(
-            || url.host_str().unwrap_or_default().to_owned(),
-            |port| format!("{}:{port}", url.host_str().unwrap_or_default()),
-        ))
-    }
-}
+impl Proxy {}
 
 /// Without credentials.
 impl fmt::Display for Proxy {

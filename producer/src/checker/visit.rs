@@ -20,6 +20,7 @@ use super::hop::{Hop, Phase, Reached};
 use super::redirect;
 use super::request;
 use super::timings::Phases;
+use super::via::{Via, ViaKind};
 use super::words;
 use crate::site::Site;
 
@@ -148,11 +149,14 @@ impl Visit<'_> {
         let client = match clients.get(&transport) {
             Ok(client) => client,
             Err(reason) => {
-                self.found = Findings { redirects: self.found.redirects, ..Findings::impossible(reason) };
+                self.found.impossible_now(reason);
                 return None;
             }
         };
-        let hop = Arc::new(Hop::new(request::route(self.site, is_home)));
+        let via = client.via(&self.request.url);
+        let route = request::route(self.site, is_home);
+        let hop = Arc::new(Hop::new(route));
+        hop.reached().foreign_handshakes = u8::from(via.as_ref().is_some_and(|via| via.kind == ViaKind::Https));
         let Hopping { method, url, has_body } = &self.request;
         let answer = client.send(request::request(self.site, is_home, method, url, *has_body, left), &hop);
         let reached = mem::take(&mut *hop.reached());
@@ -162,15 +166,15 @@ impl Visit<'_> {
         }
         match answer {
             Ok(response) => {
-                self.found.status = Some(response.status().as_u16());
-                self.found.http_version = Some(version(response.version()));
                 self.found.remote_addr = response.remote_addr();
-                Some(response)
+                self.answered(response, via.as_ref())
             }
             Err(error) => {
                 self.found.status = None;
-                self.found.remote_addr = sole_address(&self.request.url, &reached);
-                self.fail(&error, &reached);
+                let port = route.connect_to.and_then(|to| to.port);
+                self.found.remote_addr =
+                    if via.is_none() { sole_address(&self.request.url, port, &reached) } else { None };
+                self.fail(&error, &reached, port, via.as_ref());
                 if self.is_client_suspect {
                     clients.discard(&transport);
                 }
@@ -179,12 +183,34 @@ impl Visit<'_> {
         }
     }
 
-    fn fail(&mut self, error: &reqwest::Error, reached: &Reached) {
+    /// Takes note of the head of an answer; `None` where it is none that the site gave.
+    fn answered(&mut self, mut response: Response, via: Option<&Via>) -> Option<Response> {
+        self.found.status = None;
+        if response.version() == Version::HTTP_09 {
+            self.found.fail(FailureKind::Protocol, failure::of_garbage(&mut response));
+            return None;
+        }
+        // Only a proxy asks for such credentials; a tunnel's are asked for before there is an answer.
+        if let Some(via) = via.filter(|via| via.is_http() && self.request.url.scheme() == "http")
+            && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        {
+            self.found.fail(FailureKind::ConnectRefused, via.refusal());
+            return None;
+        }
+        self.found.status = Some(response.status().as_u16());
+        self.found.http_version = Some(version(response.version()));
+        Some(response)
+    }
+
+    fn fail(&mut self, error: &reqwest::Error, reached: &Reached, port: Option<u16>, via: Option<&Via>) {
+        let settings = &self.site.settings;
         let step = Step {
             url: &self.request.url,
             reached,
-            timeout: self.site.settings.timeout,
-            proxy: self.site.settings.transport.proxy.as_ref(),
+            timeout: settings.timeout,
+            port,
+            via,
+            body_size: settings.request.body.as_ref().filter(|_| self.request.has_body).map(|body| body.expose().len()),
             is_redirected: self.found.redirects > 0,
         };
         let failure = failure::of_request(error, &step, self.found.certificate.as_ref());
@@ -236,7 +262,6 @@ impl Visit<'_> {
 
 fn version(version: Version) -> &'static str {
     match version {
-        Version::HTTP_09 => "HTTP/0.9",
         Version::HTTP_10 => "HTTP/1.0",
         Version::HTTP_2 => "HTTP/2.0",
         Version::HTTP_3 => "HTTP/3.0",
@@ -245,11 +270,11 @@ fn version(version: Version) -> &'static str {
 }
 
 /// The address that was connected to when there was no answer to tell it: known where there was but one to choose from.
-fn sole_address(url: &Url, reached: &Reached) -> Option<SocketAddr> {
+fn sole_address(url: &Url, port: Option<u16>, reached: &Reached) -> Option<SocketAddr> {
     if reached.phase() < Phase::Tls {
         return None;
     }
-    match failure::addresses(url, reached).as_slice() {
+    match failure::addresses(url, port, reached).as_slice() {
         [sole] => Some(*sole),
         _ => None,
     }

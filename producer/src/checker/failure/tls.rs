@@ -73,6 +73,7 @@ fn alerted(alert: AlertDescription) -> String {
         AlertDescription::ProtocolVersion => "the server speaks neither TLS 1.2 nor 1.3".into(),
         AlertDescription::UnrecognisedName => "the server does not know this name".into(),
         AlertDescription::CertificateRequired => "the server wants a client certificate".into(),
+        AlertDescription::NoApplicationProtocol => "the server speaks no version of HTTP that is asked for".into(),
         AlertDescription::InternalError => "the server failed in the TLS handshake".into(),
         alert => format!("the server ended the TLS handshake ({})", alert.as_str().unwrap_or("for an unknown reason")),
     }
