@@ -9,6 +9,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod warnings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use isitup_shared::config::{self, KafkaConfig, LogConfig, Problem, Problems, Pro
 use crate::site::{Site, SiteSettings, short_hash};
 use domains::Layers;
 use settings::Reader;
+pub use warnings::{Warning, warnings};
 
 /// All that the producer is told.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Settings {
     pub sites: Vec<Site>,
     /// Files, and patterns of files, that the sites depend on beside the configuration itself.
     pub sources: Vec<PathBuf>,
+    /// The groups that have settings of their own.
+    pub groups: Vec<String>,
     /// Hash of the whole set of sites, whatever their order.
     pub config_hash: String,
 }
@@ -45,6 +49,8 @@ pub struct Sites {
     pub list: Vec<Site>,
     /// Files, and patterns of files, that they depend on beside the configuration itself.
     pub sources: Vec<PathBuf>,
+    /// The groups that have settings of their own.
+    pub groups: Vec<String>,
 }
 
 impl Settings {
@@ -62,7 +68,7 @@ impl Settings {
         // `finish` has failed where the section could not be read; the error here is never seen.
         let kafka = kafka.ok_or_else(|| Problems(Vec::new()))?;
         let config_hash = hash_of(&sites.list);
-        Ok(Self { log, kafka, producer, sites: sites.list, sources: sites.sources, config_hash })
+        Ok(Self { log, kafka, producer, sites: sites.list, sources: sites.sources, groups: sites.groups, config_hash })
     }
 }
 
@@ -93,7 +99,7 @@ fn read_sites(root: &mut Section, file: Option<&Path>, producer: &ProducerConfig
     let list = domains::read(root, &mut reader, &layers, !producer.deny_networks.is_empty());
     let mut sources = reader.sources;
     sources.extend(root.secret_files());
-    (Sites { defaults: layers.defaults, list, sources }, reader.problems)
+    (Sites { groups: layers.group_names(), defaults: layers.defaults, list, sources }, reader.problems)
 }
 
 /// How many sites there must be.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use isitup_shared::config::Network;
+use isitup_shared::time::UtcTime;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
@@ -15,6 +16,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use sha2::{Digest, Sha256};
 
+use super::certificate;
 use super::handshake::{NoSessions, Verifying, Witness};
 use super::resolver::Resolver;
 use super::transport::{HttpVersion, Transport};
@@ -212,6 +214,11 @@ impl OwnCa {
             text
         });
         Ok(Self { certificates, fingerprint })
+    }
+
+    /// When the first of its certificates expires.
+    pub fn expires_at(&self) -> Option<UtcTime> {
+        certificate::first_expiry(&self.certificates)
     }
 
     /// SHA-256 over the certificates, in hex.
