@@ -231,6 +231,24 @@ fn full_check() -> Writer {
     writer
 }
 
+/// Fields with another value than [`full_check`] has.
+fn other_values() -> [(&'static str, Value); 12] {
+    [
+        ("hops", json!([{"url": "http://b/", "timings_us": {"total": 1}}])),
+        ("further_failures", json!([])),
+        ("certificate_subject", json!("CN=b")),
+        ("certificate_issuer", json!(null)),
+        ("insecure", json!(false)),
+        ("dns_code", json!("SERVFAIL")),
+        ("queue_us", json!(78)),
+        ("reference_answered", json!(true)),
+        ("prober_fault", json!("no DNS")),
+        ("maintenance", json!(false)),
+        ("confirmation", json!(2)),
+        ("confirmed", json!(null)),
+    ]
+}
+
 #[test]
 fn each_field_of_a_result_has_its_column_and_makes_the_difference_to_a_duplicate() {
     let pipeline = Pipeline::new("columns");
@@ -246,22 +264,8 @@ fn each_field_of_a_result_has_its_column_and_makes_the_difference_to_a_duplicate
     let full = writer.written[0].clone();
     let row: Value = pipeline.database().value("SELECT to_jsonb(c) FROM check_result c WHERE seq = 1");
     assert_eq!(row["lateness_us"], 1234);
-    let news = [
-        ("hops", json!([{"url": "http://b/", "timings_us": {"total": 1}}])),
-        ("further_failures", json!([])),
-        ("certificate_subject", json!("CN=b")),
-        ("certificate_issuer", json!(null)),
-        ("insecure", json!(false)),
-        ("dns_code", json!("SERVFAIL")),
-        ("queue_us", json!(78)),
-        ("reference_answered", json!(true)),
-        ("prober_fault", json!("no DNS")),
-        ("maintenance", json!(false)),
-        ("confirmation", json!(2)),
-        ("confirmed", json!(null)),
-    ];
     let mut others = BTreeMap::new();
-    for (field, other) in news {
+    for (field, other) in other_values() {
         assert_eq!(row[field], full[field], "{field} in {row}");
         let mut changed = full.clone();
         changed[field] = other;

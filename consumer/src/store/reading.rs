@@ -127,6 +127,25 @@ pub struct SiteReport {
     pub is_down: bool,
 }
 
+impl SiteReport {
+    fn read(row: &Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            site: row.try_get(0)?,
+            up: row.try_get(1)?,
+            down: row.try_get(2)?,
+            unknown: row.try_get(3)?,
+            uptime_percent: row.try_get(4)?,
+            checks: row.try_get(5)?,
+            p50_us: row.try_get(6)?,
+            p95_us: row.try_get(7)?,
+            incidents: row.try_get(8)?,
+            is_down: row.try_get(9)?,
+            maintenance: row.try_get(10)?,
+            confirmations: row.try_get(11)?,
+        })
+    }
+}
+
 /// Figures of every site from `since` until now.
 ///
 /// # Errors
@@ -163,21 +182,5 @@ pub fn report(tx: &mut Tx<'_>, since: Timestamp) -> Result<Vec<SiteReport>, Stor
          ORDER BY s.name",
         &[&since],
     )?;
-    let read = |row: &Row| -> Result<SiteReport, StoreError> {
-        Ok(SiteReport {
-            site: row.try_get(0)?,
-            up: row.try_get(1)?,
-            down: row.try_get(2)?,
-            unknown: row.try_get(3)?,
-            uptime_percent: row.try_get(4)?,
-            checks: row.try_get(5)?,
-            p50_us: row.try_get(6)?,
-            p95_us: row.try_get(7)?,
-            incidents: row.try_get(8)?,
-            is_down: row.try_get(9)?,
-            maintenance: row.try_get(10)?,
-            confirmations: row.try_get(11)?,
-        })
-    };
-    rows.iter().map(read).collect()
+    rows.iter().map(SiteReport::read).collect()
 }
