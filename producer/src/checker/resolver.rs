@@ -135,6 +135,12 @@ impl Resolver {
 
     /// The addresses of `name` that `route` allows, without ports; waits for them until `deadline`. `None` when it passed.
     pub(super) fn ask(&self, name: &str, route: Route, deadline: Instant) -> Option<Found> {
+        if let Some(to) = route.connect_to {
+            return Some(self.allowed(name, route, vec![(to.ip, 0).into()]));
+        }
+        if let Some(refusal) = self.server_refusal(route) {
+            return Some(Err(refusal));
+        }
         let (answer, answered) = bounded(1);
         let job = Job { name: name.to_owned(), server: route.resolver, hop: None, answer: Reply::Thread(answer) };
         if let Err(error) = self.submit(job) {
@@ -157,7 +163,7 @@ impl Resolver {
         let refusals: Vec<Option<String>> = found.iter().map(|address| self.refusal(address.ip())).collect();
         match refusals.iter().flatten().next() {
             Some(refusal) if refusals.iter().all(Option::is_some) => {
-                Err(LookupError::Denied(format!("{name} leads to {refusal}")))
+                Err(LookupError::Denied(format!("{name}: {refusal}")))
             }
             _ => {
                 let mut refusals = refusals.iter();
@@ -170,7 +176,22 @@ impl Resolver {
     /// Why `address` must not be connected to, where it must not.
     pub(super) fn refusal(&self, address: IpAddr) -> Option<String> {
         let rule = self.deny.iter().find(|network| network.contains(address))?;
-        Some(format!("{address}, which deny_networks forbids ({})", rule.text))
+        Some(format!("{address} may not be connected to: deny_networks has {}", rule.text))
+    }
+
+    /// Why a URL with `address` for a host must not be requested by `route`, where it must not.
+    pub(super) fn literal_refusal(&self, address: IpAddr, route: Route) -> Option<String> {
+        if !route.family.contains(address) {
+            let version = if route.family == IpFamily::V4 { 4 } else { 6 };
+            return Some(format!("{address} is not an IPv{version} address, as ip_version wants"));
+        }
+        self.refusal(address)
+    }
+
+    /// Why the name server of `route` must not be asked, where it must not.
+    fn server_refusal(&self, route: Route) -> Option<LookupError> {
+        let refusal = self.refusal(route.resolver?.ip())?;
+        Some(LookupError::Denied(format!("name server: {refusal}")))
     }
 
     /// Puts `job` in the queue and sees to it that a thread will take it.
@@ -253,12 +274,13 @@ impl Resolve for Resolver {
         }
         let (answer, answered) = oneshot::channel();
         let answer = Reply::Future(answer);
-        let submitted = match route.connect_to {
-            Some(to) => {
+        let submitted = match (route.connect_to, self.server_refusal(route)) {
+            (Some(to), _) => {
                 answer.send(Ok(vec![(to.ip, 0).into()]));
                 Ok(())
             }
-            None => self.submit(Job { name: name.clone(), server: route.resolver, hop: hop.clone(), answer }),
+            (None, Some(refusal)) => Err(refusal),
+            (None, None) => self.submit(Job { name: name.clone(), server: route.resolver, hop: hop.clone(), answer }),
         };
         let resolver = self.clone();
         Box::pin(async move {
@@ -284,7 +306,10 @@ fn by_server(server: SocketAddr, name: &str) -> Found {
             LookupError::Unresolved(match error {
                 NoAnswer::BadName => format!("no such name: {name}"),
                 NoAnswer::Late => format!("the name server {server} gave no answer for {name}"),
-                NoAnswer::Garbage => format!("the name server {server} answered with what is no DNS"),
+                NoAnswer::Garbage => format!("what the name server {server} answers is not DNS"),
+                NoAnswer::Broken(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    format!("the name server {server} cannot be reached: connection refused")
+                }
                 NoAnswer::Broken(_) => format!("the name server {server} cannot be reached"),
             })
         })?;

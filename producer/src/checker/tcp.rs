@@ -9,6 +9,7 @@ use isitup_shared::event::FailureKind;
 use super::dial::{Dial, is_late};
 use super::failure;
 use super::findings::Findings;
+use super::judge::Which;
 use super::words;
 use crate::target::Address;
 
@@ -68,11 +69,15 @@ fn read(dial: &Dial<'_>, stream: &mut TcpStream, found: &mut Findings) {
     found.phases.body = (!said.is_empty()).then(|| began.elapsed() - found.phases.first_byte.unwrap_or_default());
     found.body_bytes = Some(said.len() as u64);
     match end {
+        Ok(()) if said.is_empty() => found.fail(FailureKind::Protocol, "connection closed before an answer"),
         Err(error) if said.is_empty() || !is_late(&error) => fail(dial, found, &error, "before an answer from"),
         // A server that said something and then waits has said all that it has to say.
-        _ => {
+        end => {
             found.judge_text(&settings.expect, &String::from_utf8_lossy(&said));
             found.is_text_judged = true;
+            if let (Err(_), Some(unmet)) = (end, found.unmet.iter_mut().find(|unmet| unmet.which == Which::Body)) {
+                unmet.failure.detail += &format!(" within {}", dial.within());
+            }
         }
     }
 }

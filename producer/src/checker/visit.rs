@@ -141,8 +141,10 @@ impl Visit<'_> {
             return None;
         }
         let is_home = self.request.url.origin() == self.home.origin();
-        if let Some(refusal) = literal(&self.request.url).and_then(|address| clients.refusal(address)) {
-            self.found.fail(failure::of_address(self.found.redirects > 0), format!("the URL leads to {refusal}"));
+        let route = request::route(self.site, is_home);
+        let resolver = clients.resolver();
+        if let Some(refusal) = literal(&self.request.url).and_then(|address| resolver.literal_refusal(address, route)) {
+            self.found.fail(failure::of_address(self.found.redirects > 0), refusal);
             return None;
         }
         let transport = request::transport(self.site, is_home);
