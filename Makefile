@@ -26,7 +26,7 @@ endif
 include dev/$(WAY).mk
 
 .PHONY: help deps run-dev rebuild-dev stop-dev peek-data round-trip run-prod setup-database \
-	fmt lint test check doc deny machete bench image dev
+	fmt lint test check doc deny machete bench fuzz image dev
 
 help: ## print this
 	@echo "isitup: make TARGET"; echo
@@ -57,6 +57,14 @@ lint: ## formatting and clippy, warnings being errors
 test: deps ## all tests, on servers of their own that vanish afterwards
 	$(CARGO) build --workspace $(LOCKED)
 	$(CARGO) test --workspace $(LOCKED)
+
+# Needs a nightly compiler and cargo-fuzz; the targets stand in fuzz/, outside of the workspace.
+fuzz: ## throw random input at the checker and the configuration (TARGETS="response config" MINUTES=10)
+	@for target in $(or $(TARGETS),response config); do \
+		mkdir -p fuzz/corpus/$$target && cp producer/tests/findings/$$target/* fuzz/corpus/$$target/ && \
+		$(CARGO) +nightly fuzz run $$target -- -dict=fuzz/$$target.dict -timeout=20 -rss_limit_mb=2048 \
+			-print_final_stats=1 -max_total_time=$$(($(or $(MINUTES),10) * 60)) || exit 1; \
+	done
 
 check: lint doc deny machete ## lint, docs, licences and advisories, unused dependencies
 

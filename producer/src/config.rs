@@ -1,5 +1,7 @@
 //! The configuration as the producer needs it: the shared sections, and the sites, each checked into a [`Site`].
 
+mod alarms;
+mod contradictions;
 mod domains;
 mod expect;
 mod request;
@@ -7,15 +9,17 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod warnings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use isitup_shared::config::{self, DeniedNetwork, KafkaConfig, LogConfig, Problem, Problems, ProducerConfig, Section};
+use isitup_shared::config::{self, KafkaConfig, LogConfig, Problem, Problems, ProducerConfig, Section};
 
 use crate::site::{Site, SiteSettings, short_hash};
 use domains::Layers;
 use settings::Reader;
+pub use warnings::{Warning, warnings};
 
 /// All that the producer is told.
 #[derive(Clone, Debug)]
@@ -30,6 +34,8 @@ pub struct Settings {
     pub sites: Vec<Site>,
     /// Files, and patterns of files, that the sites depend on beside the configuration itself.
     pub sources: Vec<PathBuf>,
+    /// The groups that have settings of their own.
+    pub groups: Vec<String>,
     /// Hash of the whole set of sites, whatever their order.
     pub config_hash: String,
 }
@@ -43,8 +49,8 @@ pub struct Sites {
     pub list: Vec<Site>,
     /// Files, and patterns of files, that they depend on beside the configuration itself.
     pub sources: Vec<PathBuf>,
-    /// Networks that no check may connect to.
-    pub deny_networks: Vec<DeniedNetwork>,
+    /// The groups that have settings of their own.
+    pub groups: Vec<String>,
 }
 
 impl Settings {
@@ -57,41 +63,43 @@ impl Settings {
         let log = LogConfig::read(&mut root);
         let kafka = KafkaConfig::read(&mut root);
         let producer = ProducerConfig::read(&mut root);
-        let (sites, problems) = read_sites(&mut root, file, producer.deny_networks.clone());
+        let (sites, problems) = read_sites(&mut root, file, &producer);
         let sites = finish(root, sites, problems, file, Needed::OneSite)?;
         // `finish` has failed where the section could not be read; the error here is never seen.
         let kafka = kafka.ok_or_else(|| Problems(Vec::new()))?;
         let config_hash = hash_of(&sites.list);
-        Ok(Self { log, kafka, producer, sites: sites.list, sources: sites.sources, config_hash })
+        Ok(Self { log, kafka, producer, sites: sites.list, sources: sites.sources, groups: sites.groups, config_hash })
     }
 }
 
 impl Sites {
-    /// Reads only the sites and their defaults from `file`, where one is given, and the environment.
+    /// Reads only the sites, their defaults, and what the producer may connect to, from `file`, where one is given, and the
+    /// environment.
     ///
     /// # Errors
     /// All that is wrong with them, at once.
-    pub fn load(file: Option<&Path>) -> Result<Self, Problems> {
+    pub fn load(file: Option<&Path>) -> Result<(Self, ProducerConfig), Problems> {
         let mut root = config::load(file)?;
         for key in ["log", "kafka"] {
             root.skip(key);
         }
-        let deny_networks = ProducerConfig::read_deny_networks(&mut root);
-        let (sites, problems) = read_sites(&mut root, file, deny_networks);
-        finish(root, sites, problems, file, Needed::NoSite)
+        let producer = ProducerConfig::read(&mut root);
+        let (sites, problems) = read_sites(&mut root, file, &producer);
+        let sites = finish(root, sites, problems, file, Needed::NoSite)?;
+        Ok((sites, producer))
     }
 }
 
-fn read_sites(root: &mut Section, file: Option<&Path>, deny_networks: Vec<DeniedNetwork>) -> (Sites, Vec<Problem>) {
+fn read_sites(root: &mut Section, file: Option<&Path>, producer: &ProducerConfig) -> (Sites, Vec<Problem>) {
     for other in ["postgres", "consumer"] {
         root.skip(other);
     }
     let mut reader = Reader::new(file.and_then(Path::parent));
-    reader.has_denied_networks = !deny_networks.is_empty();
     let layers = Layers::read(root, &mut reader);
-    let list = domains::read(root, &mut reader, &layers);
-    let sites = Sites { defaults: layers.defaults, list, sources: reader.sources, deny_networks };
-    (sites, reader.problems)
+    let list = domains::read(root, &mut reader, &layers, !producer.deny_networks.is_empty());
+    let mut sources = reader.sources;
+    sources.extend(root.secret_files());
+    (Sites { groups: layers.group_names(), defaults: layers.defaults, list, sources }, reader.problems)
 }
 
 /// How many sites there must be.

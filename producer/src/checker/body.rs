@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 use encoding_rs::{Encoding, UTF_8};
+use regex::bytes::Regex;
 use reqwest::header::HeaderValue;
 
 const CHUNK: usize = 16 * 1024;
@@ -63,9 +65,12 @@ impl Buffers {
         }
     }
 
-    /// The body last read, decoded by the charset of `content_type`, else as UTF-8; what cannot be decoded is replaced.
+    /// The body last read, decoded as browsers do it: by its byte order mark, else by the charset of `content_type`, else
+    /// by what a page says of itself, else as UTF-8. What cannot be decoded is replaced.
     pub(super) fn text(&self, content_type: Option<&HeaderValue>) -> Cow<'_, str> {
-        let encoding = content_type.and_then(|value| charset(value.as_bytes())).unwrap_or(UTF_8);
+        let content_type = content_type.map(HeaderValue::as_bytes);
+        let named = content_type.and_then(charset);
+        let encoding = named.or_else(|| charset_of_page(content_type, &self.body)).unwrap_or(UTF_8);
         encoding.decode(&self.body).0
     }
 
@@ -91,6 +96,25 @@ fn charset(content_type: &[u8]) -> Option<&'static Encoding> {
     })
 }
 
+/// How far into a page its charset is looked for, as browsers do it.
+const PAGE_HEAD: usize = 1024;
+
+/// The `charset` of a `meta` element, in both of its forms; comments are passed over.
+static META: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(r#"(?is-u)<!--.*?-->|<meta[\s/][^>]*?charset\s*=\s*["']?\s*([^\s"'/>;]+)"#).ok());
+
+/// The encoding that an HTML page names for itself.
+fn charset_of_page(content_type: Option<&[u8]>, body: &[u8]) -> Option<&'static Encoding> {
+    let is_page = content_type.is_none_or(|value| value.to_ascii_lowercase().windows(4).any(|part| part == b"html"));
+    let head = &body[..body.len().min(PAGE_HEAD)];
+    if !is_page {
+        return None;
+    }
+    let label = META.as_ref()?.captures_iter(head).find_map(|found| found.get(1))?;
+    // Whoever could read as much of the page as ASCII knows that it is not UTF-16.
+    Encoding::for_label(label.as_bytes()).map(Encoding::output_encoding)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +130,27 @@ mod tests {
         ] {
             assert_eq!(charset(written.as_bytes()).map(Encoding::name), name, "{written}");
         }
+    }
+
+    #[test]
+    fn a_page_may_name_its_charset_itself() {
+        for (content_type, page, name) in [
+            (None, r#"<html><head><meta charset="iso-8859-2">"#, Some("ISO-8859-2")),
+            (Some("text/html"), "<META\nname=x CharSet = 'Shift_JIS' />", Some("Shift_JIS")),
+            (
+                Some("Text/HTML"),
+                r#"<meta http-equiv="Content-Type" content="text/html; charset=windows-1251">"#,
+                Some("windows-1251"),
+            ),
+            (None, "<!-- <meta charset=koi8-r> --><meta charset=big5>", Some("Big5")),
+            (None, "<meta charset=utf-16le>", Some("UTF-8")),
+            (None, "<meta name=charset content=big5>", None),
+            (Some("text/plain"), "<meta charset=big5>", None),
+        ] {
+            let found = charset_of_page(content_type.map(str::as_bytes), page.as_bytes());
+            assert_eq!(found.map(Encoding::name), name, "{page}");
+        }
+        let late = format!("{}<meta charset=big5>", " ".repeat(1024));
+        assert_eq!(charset_of_page(None, late.as_bytes()), None);
     }
 }

@@ -1,20 +1,18 @@
 //! The HTTP clients of one checker: one for what most sites have, and a few for sites that want something of their own.
 
-use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use reqwest::blocking::{Client, Request, Response};
-use reqwest::header::AUTHORIZATION;
 use reqwest::redirect::Policy;
-use reqwest::{Method, Url, retry};
+use reqwest::{NoProxy, Url, retry};
+use rustls::ClientConfig;
 
 use super::connector::NextHop;
 use super::hop::Hop;
 use super::resolver::Resolver;
-use super::transport::Transport;
+use super::transport::{HttpVersion, Proxy, Transport};
 use super::trust::Trust;
-use crate::site::{Route, Site};
+use super::via::{Proxies, Via};
 
 /// Clients of sites that want something of their own, as a checker keeps them; each has a thread and some 55 KiB.
 const MOST_OWN: usize = 2;
@@ -25,7 +23,7 @@ const USER_AGENT: &str = concat!("isitup/", env!("CARGO_PKG_VERSION"));
 /// The clients of one checker, made when first needed.
 #[derive(Debug)]
 pub(super) struct Clients {
-    pub(super) trust: Trust,
+    trust: Trust,
     system: Option<HopClient>,
     /// By fingerprint, the one used last at the end.
     own: Vec<(String, HopClient)>,
@@ -56,6 +54,16 @@ impl Clients {
         self.own.last().map(|(_, client)| client).ok_or_else(String::new)
     }
 
+    /// The threads that resolve names.
+    pub(super) fn resolver(&self) -> &Resolver {
+        &self.trust.resolver
+    }
+
+    /// The TLS settings for connections by `transport`; the error says why there are none.
+    pub(super) fn tls_config(&self, transport: &Transport) -> Result<ClientConfig, String> {
+        self.trust.config_for(transport).map_err(|error| error.to_string())
+    }
+
     /// Throws away the client for connections by `transport`.
     pub(super) fn discard(&mut self, transport: &Transport) {
         match transport.secret_fingerprint() {
@@ -69,22 +77,22 @@ impl Clients {
 #[derive(Debug)]
 pub(super) struct HopClient {
     client: Client,
-    resolver: Resolver,
     next: NextHop,
+    proxies: Option<Proxies>,
 }
 
 impl HopClient {
     fn new(trust: &Trust, transport: &Transport) -> Result<Self, String> {
         let next = NextHop::default();
-        let config = trust.config_for(transport).map_err(|error| error.to_string())?;
-        let client = Client::builder()
+        let failed = |error: &dyn std::fmt::Display| format!("this machine cannot start another client: {error}");
+        let config = trust.config_for(transport).map_err(|error| failed(&error))?;
+        let mut builder = Client::builder()
             .tls_backend_preconfigured(config)
             .dns_resolver(Arc::new(trust.resolver.clone()))
             .connector_layer(next.clone())
             .redirect(Policy::none())
             .referer(false)
             .retry(retry::never())
-            .no_proxy()
             .pool_max_idle_per_host(0)
             // Each request brings its own; the client's would begin anew at each piece of the body.
             .timeout(None)
@@ -92,37 +100,34 @@ impl HopClient {
             .tcp_keepalive(None)
             .tcp_user_timeout(None)
             .http2_max_header_list_size(MOST_HEADER_BYTES)
-            .user_agent(USER_AGENT)
-            .build();
-        let client = client.map_err(|error| format!("this machine cannot start another client: {error}"))?;
-        Ok(Self { client, resolver: trust.resolver.clone(), next })
-    }
-
-    /// Why an `address` that a URL names by itself may not be connected to by `route`; `None` where it may.
-    pub(super) fn refusal(&self, address: IpAddr, route: Route) -> Option<String> {
-        // While an address in a URL is not what `connect_to` stands in for, both must be allowed.
-        let itself = Route { connect_to: None, ..route };
-        self.resolver.literal_refusal(address, itself).or_else(|| self.resolver.literal_refusal(address, route))
-    }
-
-    /// Requests `url` on a fresh connection, told to `hop`; all of it, the body too, may take `timeout`. `site` is given
-    /// where the URL is of the site's own origin: what is configured for it goes nowhere else.
-    pub(super) fn get(
-        &self,
-        url: &Url,
-        site: Option<&Site>,
-        timeout: Duration,
-        hop: &Arc<Hop>,
-    ) -> reqwest::Result<Response> {
-        self.next.set(Arc::clone(hop));
-        let mut request = Request::new(Method::GET, url.clone());
-        *request.timeout_mut() = Some(timeout);
-        if let Some(site) = site {
-            request.headers_mut().clone_from(&site.settings.request.headers);
-            if let Some(authorization) = &site.authorization {
-                request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+            // Not that anybody would want them: they show what it was that was no HTTP.
+            .http09_responses()
+            .user_agent(USER_AGENT);
+        builder = match transport.http_version {
+            HttpVersion::Any => builder,
+            HttpVersion::Http1 => builder.http1_only(),
+            HttpVersion::Http2 => builder.http2_prior_knowledge(),
+        };
+        builder = match &transport.proxy {
+            None => builder.no_proxy(),
+            Some(Proxy::Environment) => builder,
+            Some(Proxy::At { url, no_proxy }) => {
+                let proxy = reqwest::Proxy::all(url.expose()).map_err(|_| failed(&"its proxy cannot be used"))?;
+                builder.proxy(proxy.no_proxy(NoProxy::from_string(&no_proxy.join(","))))
             }
-        }
+        };
+        let client = builder.build().map_err(|error| failed(&error))?;
+        Ok(Self { client, next, proxies: transport.proxy.as_ref().map(Proxies::of) })
+    }
+
+    /// The proxy through which it requests `url`.
+    pub(super) fn via(&self, url: &Url) -> Option<Via> {
+        self.proxies.as_ref()?.via(url)
+    }
+
+    /// Sends `request` on a fresh connection, told to `hop`.
+    pub(super) fn send(&self, request: Request, hop: &Arc<Hop>) -> reqwest::Result<Response> {
+        self.next.set(Arc::clone(hop));
         self.client.execute(request)
     }
 }

@@ -1,166 +1,143 @@
-//! Connects a probe to its host, within its deadline, and tells how far it got.
+//! Resolves and connects for the sites that are not HTTP, within one deadline, and notes how far it got.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use isitup_shared::event::{Failure, FailureKind};
+use isitup_shared::event::FailureKind;
+use url::Host;
 
-use super::failure::{self, Peer};
-use super::hop::Hop;
+use super::failure;
+use super::findings::Findings;
+use super::nameserver::set_timeout;
 use super::resolver::{LookupError, Resolver};
 use super::words;
-use crate::site::Site;
-use crate::target::{self, Address};
+use crate::site::{Route, Site};
+use crate::target::Address;
 
-/// A host that a probe connects to.
+/// A check of a site that is not HTTP.
 pub(super) struct Dial<'a> {
-    address: &'a Address,
-    /// As people write it.
-    shown: String,
-    resolver: &'a Resolver,
-    pub(super) hop: Arc<Hop>,
+    pub(super) site: &'a Site,
+    pub(super) resolver: &'a Resolver,
     pub(super) deadline: Instant,
-    timeout: Duration,
 }
 
-impl<'a> Dial<'a> {
-    /// The way to `address` for a check of `site` that `began` just now.
-    pub(super) fn new(site: &Site, address: &'a Address, resolver: &'a Resolver, began: Instant) -> Self {
-        let hop = Hop::new(site.route());
-        let timeout = site.settings.timeout;
-        let shown = address.host.to_string();
-        Self { address, shown, resolver, hop: Arc::new(hop), deadline: began + timeout, timeout }
-    }
-
-    /// The addresses to connect to, at least one.
-    pub(super) fn addresses(&self) -> Result<Vec<SocketAddr>, Failure> {
-        let route = self.hop.route();
-        let port = route.connect_to.and_then(|other| other.port).unwrap_or(self.address.port);
-        if let Some(address) = target::literal(&self.address.host) {
-            return self.literal(address, port);
-        }
-        match self.resolver.addresses(&self.shown, &self.hop, self.deadline) {
-            Some(Ok(addresses)) => Ok(addresses.iter().map(|address| (address.ip(), port).into()).collect()),
-            Some(Err(LookupError::Failed(detail))) => {
-                Err(Failure { kind: FailureKind::Dns, detail: words::short(&detail) })
+impl Dial<'_> {
+    /// Connects to `address`, or to where the site's route says.
+    pub(super) fn connect(&self, address: &Address, found: &mut Findings) -> Option<TcpStream> {
+        let addresses = self.resolve(address, self.site.settings.route, found)?;
+        let began = Instant::now();
+        let connected = self.connect_to_any(&addresses, address);
+        found.phases.connect = Some(began.elapsed());
+        match connected {
+            Ok((stream, remote)) => {
+                found.remote_addr = Some(remote);
+                Some(stream)
             }
-            Some(Err(LookupError::Denied(detail))) => Err(Failure { kind: FailureKind::InvalidUrl, detail }),
-            None => Err(self.timed_out()),
+            Err((kind, detail, is_of_machine)) => {
+                if let [sole] = addresses.as_slice() {
+                    found.remote_addr = Some(*sole);
+                }
+                found.prober_fault = is_of_machine.then(|| detail.clone());
+                found.fail(kind, detail);
+                None
+            }
         }
     }
 
-    /// An address written as such, or the one that stands in for it.
-    fn literal(&self, address: IpAddr, port: u16) -> Result<Vec<SocketAddr>, Failure> {
-        let route = self.hop.route();
-        match self.resolver.literal_refusal(address, route) {
-            Some(detail) => Err(Failure { kind: FailureKind::InvalidUrl, detail }),
-            None => Ok(vec![(route.connect_to.map_or(address, |other| other.ip), port).into()]),
+    /// The addresses of `address`, one at least.
+    pub(super) fn resolve(&self, address: &Address, route: Route, found: &mut Findings) -> Option<Vec<SocketAddr>> {
+        let port = route.connect_to.and_then(|to| to.port).unwrap_or(address.port);
+        let literal = match &address.host {
+            Host::Ipv4(ip) => Some(IpAddr::from(*ip)),
+            Host::Ipv6(ip) => Some(IpAddr::from(*ip)),
+            Host::Domain(_) => None,
+        };
+        if let (Some(ip), None) = (literal, route.connect_to) {
+            if let Some(refusal) = self.resolver.literal_refusal(ip, route) {
+                found.fail(FailureKind::InvalidUrl, refusal);
+                return None;
+            }
+            return Some(vec![(ip, port).into()]);
         }
+        let (name, began) = (address.host.to_string(), Instant::now());
+        let answer = self.resolver.ask(&name, route, self.deadline);
+        if route.connect_to.is_none() {
+            found.phases.dns = Some(began.elapsed());
+        }
+        let within = words::duration(self.site.settings.timeout);
+        match answer {
+            Some(Ok(addresses)) => {
+                return Some(addresses.iter().map(|found| SocketAddr::new(found.ip(), port)).collect());
+            }
+            Some(Err(LookupError::Denied(detail))) => found.fail(FailureKind::InvalidUrl, words::short(&detail)),
+            Some(Err(LookupError::Unresolved(detail))) => found.fail(FailureKind::Dns, words::short(&detail)),
+            Some(Err(LookupError::Busy(detail))) => {
+                found.prober_fault = Some(detail.clone());
+                found.fail(FailureKind::Dns, detail);
+            }
+            None => {
+                found.fail(FailureKind::Dns, format!("the name servers gave no answer for {name} within {within}"));
+            }
+        }
+        None
     }
 
-    /// Connects to the first of the host's addresses that lets us.
-    pub(super) fn connect(&self) -> Result<(Bounded, SocketAddr), Failure> {
-        let addresses = self.addresses()?;
-        self.hop.reached().began = Some(Instant::now());
+    /// The first of `addresses` that takes the connection. Each has a share of the time, so that a black hole among them
+    /// does not use up all of it.
+    fn connect_to_any(
+        &self,
+        addresses: &[SocketAddr],
+        asked: &Address,
+    ) -> Result<(TcpStream, SocketAddr), (FailureKind, String, bool)> {
         let mut last = None;
-        for (i, address) in addresses.iter().enumerate() {
-            // Its share of the time: an address that does not answer leaves some to those after it.
-            let share = self.left() / u32::try_from(addresses.len() - i).unwrap_or(u32::MAX);
+        for (index, address) in addresses.iter().enumerate() {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            let share = left / u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
             if share.is_zero() {
-                return Err(self.timed_out());
+                break;
             }
             match TcpStream::connect_timeout(address, share) {
-                Ok(stream) => {
-                    // What is sent goes out at once, as with any client that speaks by turns.
-                    let _ = stream.set_nodelay(true);
-                    return Ok((Bounded::new(stream, self.deadline), *address));
-                }
+                Ok(stream) => return Ok((stream, *address)),
                 Err(error) => last = Some(error),
             }
         }
-        Err(match last {
-            Some(error) if !is_our_timeout(&error) => self.unconnected(&error),
-            _ => self.timed_out(),
+        let shown = self.shown(addresses, asked);
+        match last {
+            Some(error) if error.raw_os_error().is_some() => {
+                let (kind, detail) = failure::of_connect(&error, &shown);
+                Err((kind, detail, failure::is_of_machine(&error)))
+            }
+            _ => {
+                let within = words::duration(self.site.settings.timeout);
+                Err((FailureKind::ConnectTimeout, format!("no connection to {shown} within {within}"), false))
+            }
+        }
+    }
+
+    fn shown(&self, addresses: &[SocketAddr], asked: &Address) -> String {
+        let ips: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+        match &asked.host {
+            Host::Domain(_) => format!("{asked} ({})", words::short(&ips.join(", "))),
+            _ => asked.to_string(),
+        }
+    }
+
+    /// Sets the time-outs of `stream` to what is left; false when nothing is.
+    pub(super) fn set_timeouts(&self, stream: &TcpStream) -> io::Result<bool> {
+        set_timeout(self.deadline, |left: Duration| {
+            stream.set_read_timeout(Some(left))?;
+            stream.set_write_timeout(Some(left))
         })
     }
 
-    pub(super) fn left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
-    }
-
-    /// The deadline passed.
-    pub(super) fn timed_out(&self) -> Failure {
-        let reached = self.hop.reached();
-        let (kind, detail) = failure::timed_out(&reached, &self.peer(&reached.addresses), self.timeout);
-        Failure { kind, detail }
-    }
-
-    /// The system made no connection.
-    pub(super) fn unconnected(&self, error: &io::Error) -> Failure {
-        let reached = self.hop.reached();
-        let (kind, detail) = failure::unconnected(error, &self.peer(&reached.addresses));
-        Failure { kind, detail }
-    }
-
-    fn peer<'b>(&'b self, addresses: &'b [SocketAddr]) -> Peer<'b> {
-        Peer { host: &self.shown, port: self.address.port, addresses }
+    /// The words for a deadline that passed.
+    pub(super) fn within(&self) -> String {
+        words::duration(self.site.settings.timeout)
     }
 }
 
-/// Whether an attempt to connect ended by the time we gave it, and not by an answer of the system.
-fn is_our_timeout(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none()
-}
-
-/// A connection on which nothing waits beyond the deadline: then it fails by [`io::ErrorKind::TimedOut`].
-#[derive(Debug)]
-pub(super) struct Bounded {
-    stream: TcpStream,
-    deadline: Instant,
-}
-
-impl Bounded {
-    pub(super) fn new(stream: TcpStream, deadline: Instant) -> Self {
-        Self { stream, deadline }
-    }
-
-    /// Brings the deadline forward to `until`.
-    pub(super) fn hurry(&mut self, until: Instant) {
-        self.deadline = self.deadline.min(until);
-    }
-
-    /// Reads as [`Read::read`] does, but waits no longer than `until`.
-    pub(super) fn read_until(&mut self, buffer: &mut [u8], until: Instant) -> io::Result<usize> {
-        self.stream.set_read_timeout(Some(left(until.min(self.deadline))?))?;
-        self.stream.read(buffer).map_err(as_timeout)
-    }
-}
-
-impl Read for Bounded {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.read_until(buffer, self.deadline)
-    }
-}
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(left(self.deadline)?))?;
-        self.stream.write(bytes).map_err(as_timeout)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
-fn left(until: Instant) -> io::Result<Duration> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
-}
-
-/// A socket's own time-out shows as a read that would block.
-fn as_timeout(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::WouldBlock { io::ErrorKind::TimedOut.into() } else { error }
+/// Whether a socket's time-out passed.
+pub(super) fn is_late(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -4,7 +4,6 @@
 //! looks at the words of the HTTP library, which exports no types for them.
 
 use std::error::Error;
-use std::fmt;
 use std::io;
 use std::iter;
 use std::net::SocketAddr;
@@ -17,11 +16,15 @@ use super::body::Unread;
 use super::certificate::Certificate;
 use super::hop::{Phase, Reached};
 use super::resolver::LookupError;
+use super::via::{Via, ViaKind};
 use super::visit::literal;
 use super::words;
 
 mod protocol;
+mod proxy;
 mod tls;
+
+pub(super) use protocol::{of_garbage, of_socket};
 
 /// The hop that failed.
 pub(super) struct Step<'a> {
@@ -29,6 +32,14 @@ pub(super) struct Step<'a> {
     pub(super) reached: &'a Reached,
     /// Of the whole check.
     pub(super) timeout: Duration,
+    /// The port that was connected to, where it is not the URL's.
+    pub(super) port: Option<u16>,
+    /// How large the body was that went with the request.
+    pub(super) body_size: Option<usize>,
+    /// The proxy in between.
+    pub(super) via: Option<&'a Via>,
+    /// Whether redirects led here.
+    pub(super) is_redirected: bool,
 }
 
 impl Step<'_> {
@@ -40,32 +51,33 @@ impl Step<'_> {
         self.url.scheme() == "https"
     }
 
-    fn peer(&self) -> Peer<'_> {
-        let port = self.url.port_or_known_default().unwrap_or_default();
-        Peer { host: self.host(), port, addresses: &self.reached.addresses }
+    /// The name that was looked up: behind a proxy it is that of the proxy, save where names are resolved on this side.
+    fn looked_up(&self) -> &str {
+        match self.via {
+            Some(via) if via.kind != ViaKind::Socks => &via.host,
+            _ => self.host(),
+        }
     }
-}
 
-/// Who should be at the other end.
-pub(super) struct Peer<'a> {
-    pub(super) host: &'a str,
-    pub(super) port: u16,
-    /// What the host was found to stand for.
-    pub(super) addresses: &'a [SocketAddr],
-}
+    /// The host with its port.
+    fn target(&self) -> String {
+        let port = self.port.or(self.url.port_or_known_default()).unwrap_or_default();
+        format!("{}:{port}", self.host())
+    }
 
-/// The host with its port, and what it stands for where that is not the same.
-impl fmt::Display for Peer<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)?;
-        let addresses: Vec<String> = self.addresses.iter().map(|address| address.ip().to_string()).collect();
-        if addresses.is_empty() { Ok(()) } else { write!(f, " ({})", words::short(&addresses.join(", "))) }
+    /// That, with what it stands for where that is not the same.
+    fn address(&self) -> String {
+        let addresses: Vec<String> = self.reached.addresses.iter().map(|address| address.ip().to_string()).collect();
+        match addresses.as_slice() {
+            [] => self.target(),
+            few => format!("{} ({})", self.target(), words::short(&few.join(", "))),
+        }
     }
 }
 
 /// The addresses, with port, that `url` stood for.
-pub(super) fn addresses(url: &Url, reached: &Reached) -> Vec<SocketAddr> {
-    let port = url.port_or_known_default().unwrap_or_default();
+pub(super) fn addresses(url: &Url, port: Option<u16>, reached: &Reached) -> Vec<SocketAddr> {
+    let port = port.or(url.port_or_known_default()).unwrap_or_default();
     match literal(url) {
         Some(address) => vec![(address, port).into()],
         None => reached.addresses.iter().map(|address| (address.ip(), port).into()).collect(),
@@ -73,19 +85,11 @@ pub(super) fn addresses(url: &Url, reached: &Reached) -> Vec<SocketAddr> {
 }
 
 /// Why a request got no answer.
-pub(super) fn of_request(
-    error: &reqwest::Error,
-    step: &Step<'_>,
-    certificate: Option<Certificate>,
-    is_redirected: bool,
-) -> Failure {
-    let kind_of_url = if is_redirected { FailureKind::Redirect } else { FailureKind::InvalidUrl };
+pub(super) fn of_request(error: &reqwest::Error, step: &Step<'_>, certificate: Option<&Certificate>) -> Failure {
     let (kind, detail) = if error.is_builder() {
-        (kind_of_url, format!("{} cannot be requested", words::short(step.url.as_str())))
+        (of_address(step.is_redirected), format!("{} cannot be requested", words::short(step.url.as_str())))
     } else if error.is_timeout() && !is_refused_by_system(error, step) {
-        timed_out(step.reached, &step.peer(), step.timeout)
-    } else if let Some(LookupError::Denied(detail)) = cause::<LookupError>(error) {
-        (kind_of_url, detail.clone())
+        timed_out(step)
     } else {
         match step.reached.phase() {
             Phase::Waiting | Phase::Dns => not_resolved(error, step),
@@ -101,6 +105,31 @@ pub(super) fn of_request(
     Failure { kind, detail }
 }
 
+/// The kind of failure where an address cannot be, or must not be, requested.
+pub(super) fn of_address(is_redirected: bool) -> FailureKind {
+    if is_redirected { FailureKind::Redirect } else { FailureKind::InvalidUrl }
+}
+
+/// Whether this machine, and not the site, is why a request got no answer.
+pub(super) fn is_of_prober(error: &reqwest::Error, step: &Step<'_>) -> bool {
+    if cause::<LookupError>(error).is_some_and(|error| matches!(error, LookupError::Busy(_))) {
+        return true;
+    }
+    match step.reached.phase() {
+        Phase::Waiting => error.is_timeout(),
+        Phase::Dns => error.is_timeout() && !step.reached.is_looked_up,
+        Phase::Connect => cause::<io::Error>(error).is_some_and(is_of_machine),
+        Phase::Tls | Phase::FirstByte => false,
+    }
+}
+
+/// Whether an error of a socket is this machine's own.
+pub(super) fn is_of_machine(error: &io::Error) -> bool {
+    use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    matches!(error.kind(), AddrNotAvailable | AddrInUse | PermissionDenied)
+        || matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS))
+}
+
 /// Why a body was not read to its end.
 pub(super) fn of_body(unread: &Unread, most: u64, timeout: Duration) -> Failure {
     let (kind, detail) = match unread {
@@ -113,38 +142,64 @@ pub(super) fn of_body(unread: &Unread, most: u64, timeout: Duration) -> Failure 
     Failure { kind, detail }
 }
 
-/// The deadline, `timeout` after the begin, passed before `peer` had answered.
-pub(super) fn timed_out(reached: &Reached, peer: &Peer<'_>, timeout: Duration) -> (FailureKind, String) {
-    let (within, host) = (words::duration(timeout), peer.host);
-    match reached.phase() {
+fn timed_out(step: &Step<'_>) -> (FailureKind, String) {
+    let within = words::duration(step.timeout);
+    match step.reached.phase() {
         Phase::Waiting => (FailureKind::Timeout, format!("this machine was too busy to connect within {within}")),
-        Phase::Dns if reached.is_looked_up => {
-            (FailureKind::Dns, format!("the name servers gave no answer for {host} within {within}"))
+        Phase::Dns if step.reached.is_looked_up => {
+            (FailureKind::Dns, format!("the name servers gave no answer for {} within {within}", step.looked_up()))
         }
-        Phase::Dns => (FailureKind::Dns, format!("resolver busy: {host} was not looked up within {within}")),
-        Phase::Connect => (FailureKind::ConnectTimeout, format!("no connection to {peer} within {within}")),
+        Phase::Dns => {
+            (FailureKind::Dns, format!("resolver busy: {} was not looked up within {within}", step.looked_up()))
+        }
+        Phase::Connect => {
+            let detail = match step.via {
+                // Whether it was the proxy that did not answer, or the site, only the proxy knows.
+                Some(via) => {
+                    format!("no connection to {} through the proxy {} within {within}", step.target(), via.address)
+                }
+                None => format!("no connection to {} within {within}", step.address()),
+            };
+            (FailureKind::ConnectTimeout, detail)
+        }
         Phase::Tls => (FailureKind::Timeout, format!("the TLS handshake did not end within {within}")),
-        Phase::FirstByte => (FailureKind::Timeout, format!("no answer within {within}")),
+        Phase::FirstByte => (FailureKind::Timeout, no_answer(step, &within)),
+    }
+}
+
+/// Whether all of a large body was taken is not known; that there was one is worth a word.
+fn no_answer(step: &Step<'_>, within: &str) -> String {
+    const LARGE: usize = 64 * 1024;
+    match step.body_size {
+        Some(size) if size > LARGE => {
+            let size = words::size(size as u64);
+            format!("no answer within {within}, in which a body of {size} was to be sent")
+        }
+        _ => format!("no answer within {within}"),
     }
 }
 
 fn not_resolved(error: &reqwest::Error, step: &Step<'_>) -> (FailureKind, String) {
     match cause::<LookupError>(error) {
-        Some(error) => (FailureKind::Dns, words::short(&error.to_string())),
-        None => (FailureKind::Dns, format!("{} cannot be resolved", step.host())),
+        Some(LookupError::Denied(detail)) => (of_address(step.is_redirected), words::short(detail)),
+        Some(LookupError::Unresolved(detail) | LookupError::Busy(detail)) => (FailureKind::Dns, words::short(detail)),
+        None => (FailureKind::Dns, format!("{} cannot be resolved", step.looked_up())),
     }
 }
 
 fn not_connected(error: &reqwest::Error, step: &Step<'_>) -> (FailureKind, String) {
+    if let Some(via) = step.via {
+        return proxy::not_connected(error, step, via);
+    }
+    // Where the connector never had an address to connect to, the host was not one that TLS can name.
     match cause::<io::Error>(error) {
-        Some(cause) => unconnected(cause, &step.peer()),
-        // Where the connector never had an address to connect to, the host was not one that TLS can name.
+        Some(cause) => of_connect(cause, &step.address()),
         None => (FailureKind::InvalidUrl, format!("{} is no host that can be connected to", step.host())),
     }
 }
 
-/// Why the system made no connection to `address`.
-pub(super) fn unconnected(cause: &io::Error, address: &Peer<'_>) -> (FailureKind, String) {
+/// Why there is no TCP connection to `address`.
+pub(super) fn of_connect(cause: &io::Error, address: &str) -> (FailureKind, String) {
     let detail = match cause.kind() {
         io::ErrorKind::ConnectionRefused => format!("connection refused by {address}"),
         io::ErrorKind::TimedOut => {
@@ -157,32 +212,28 @@ pub(super) fn unconnected(cause: &io::Error, address: &Peer<'_>) -> (FailureKind
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => {
             format!("this machine has no free port to connect to {address}")
         }
-        _ if cause.raw_os_error() == Some(EMFILE) => {
+        _ if matches!(cause.raw_os_error(), Some(EMFILE | ENFILE)) => {
             format!("this machine has no free file descriptor to connect to {address}: raise its limit (ulimit -n)")
         }
-        _ => format!("no connection to {address}: {cause}"),
+        _ => format!("no connection to {address}"),
     };
     (FailureKind::ConnectRefused, detail)
 }
 
-/// Why a TLS handshake with `host`, which presented `certificate`, failed.
-pub(super) fn of_handshake(error: &io::Error, host: &str, certificate: Option<Certificate>) -> Failure {
-    Failure { kind: FailureKind::Tls, detail: tls::detail(error, host, certificate) }
-}
-
-/// Why a connection broke off at the time `when`, such as "within the body".
-pub(super) fn of_connection(error: &io::Error, when: &str) -> Failure {
-    let detail = protocol::of_socket(error, when).unwrap_or_else(|| format!("the connection broke off {when}"));
-    Failure { kind: FailureKind::Protocol, detail }
-}
-
-/// Too many open files, on all Unix systems.
+/// Too many open files of the process, of the system, and no memory for sockets; on Linux.
 const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+const ENOBUFS: i32 = 105;
 
 /// Whether it was the system that gave up connecting, and not our deadline.
 fn is_refused_by_system(error: &reqwest::Error, step: &Step<'_>) -> bool {
     step.reached.phase() == Phase::Connect
         && cause::<io::Error>(error).is_some_and(|cause| cause.raw_os_error().is_some())
+}
+
+/// Why a TLS handshake with `host`, which presented `certificate`, ended.
+pub(super) fn of_handshake(error: &io::Error, host: &str, certificate: Option<&Certificate>) -> String {
+    tls::detail(error, host, certificate)
 }
 
 fn is_timeout(error: &io::Error) -> bool {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use isitup_shared::event::{Failure, FailureKind, HopReport};
 
 use super::certificate::Certificate;
+use super::judge::Unmet;
 use super::timings::Phases;
 
 /// What a check found.
@@ -29,16 +30,41 @@ pub(super) struct Findings {
     pub(super) total: Duration,
     /// What ended the check before its time.
     pub(super) failure: Option<Failure>,
+    /// Whether something did, also after the failure has been told.
+    pub(super) has_failed: bool,
+    /// Why a failure says nothing about the site: something was wrong on this machine.
+    pub(super) prober_fault: Option<String>,
+    /// What was not as expected.
+    pub(super) unmet: Vec<Unmet>,
+    /// Whether status and headers were held against what is expected.
+    pub(super) is_head_judged: bool,
+    /// Whether the body was.
+    pub(super) is_text_judged: bool,
 }
 
 impl Findings {
     /// A check that this machine could not even begin.
     pub(super) fn impossible(reason: String) -> Self {
-        Self { failure: Some(Failure { kind: FailureKind::ConnectRefused, detail: reason }), ..Self::default() }
+        let mut found = Self::default();
+        found.impossible_now(reason);
+        found
+    }
+
+    /// A check that this machine could not go on with.
+    pub(super) fn impossible_now(&mut self, reason: String) {
+        self.status = None;
+        self.prober_fault = Some(reason.clone());
+        self.fail(FailureKind::ConnectRefused, reason);
     }
 
     /// The check ended here.
     pub(super) fn fail(&mut self, kind: FailureKind, detail: impl Into<String>) {
-        self.failure = Some(Failure { kind, detail: detail.into() });
+        self.failed(Failure { kind, detail: detail.into() });
+    }
+
+    /// The check ended with `failure`.
+    pub(super) fn failed(&mut self, failure: Failure) {
+        self.has_failed = true;
+        self.failure = Some(failure);
     }
 }

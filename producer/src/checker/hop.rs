@@ -18,8 +18,9 @@ tokio::task_local! {
 /// One request on one fresh connection.
 #[derive(Debug, Default)]
 pub(super) struct Hop {
+    /// Where it may connect to.
+    pub(super) route: Route,
     reached: Mutex<Reached>,
-    route: Route,
 }
 
 /// What a hop has reached so far.
@@ -35,10 +36,12 @@ pub(super) struct Reached {
     pub(super) resolved: Option<Instant>,
     /// To which addresses, without ports.
     pub(super) addresses: Vec<SocketAddr>,
+    /// So many handshakes come first that are not the site's, but its proxy's.
+    pub(super) foreign_handshakes: u8,
     /// TCP had connected and TLS began.
     pub(super) tls_began: Option<Instant>,
-    /// The leaf certificate, as presented.
-    pub(super) certificate: Option<Vec<u8>>,
+    /// The certificates as presented, the leaf first.
+    pub(super) chain: Vec<Vec<u8>>,
     /// The connection was made, TLS included.
     pub(super) connected: Option<Instant>,
 }
@@ -55,14 +58,9 @@ pub(super) enum Phase {
 }
 
 impl Hop {
-    /// A hop whose connection goes by `route`.
+    /// A hop that takes `route`.
     pub(super) fn new(route: Route) -> Self {
-        Self { reached: Mutex::default(), route }
-    }
-
-    /// Where its connection is made to.
-    pub(super) fn route(&self) -> Route {
-        self.route
+        Self { route, reached: Mutex::default() }
     }
 
     /// What was reached until now.
@@ -73,9 +71,19 @@ impl Hop {
 }
 
 impl Reached {
-    /// The store is asked more than once in a handshake; the first time counts.
+    /// A handshake begins, that of a proxy or that of the site.
     pub(super) fn handshake_begins(&mut self) {
-        self.tls_began.get_or_insert_with(Instant::now);
+        match self.foreign_handshakes.checked_sub(1) {
+            Some(left) => self.foreign_handshakes = left,
+            None => self.tls_began = Some(Instant::now()),
+        }
+    }
+
+    /// These certificates were presented, the leaf first.
+    pub(super) fn presented(&mut self, chain: impl Iterator<Item = Vec<u8>>) {
+        if self.tls_began.is_some() {
+            self.chain = chain.collect();
+        }
     }
 
     /// In which phase it is; `is_tls` tells whether one is to come.
@@ -95,8 +103,8 @@ pub(super) fn during<F: Future>(hop: Arc<Hop>, connecting: F) -> impl Future<Out
     CURRENT.scope(hop, connecting)
 }
 
-/// Runs `connecting`, on this thread, as part of `hop`.
-pub(super) fn during_sync<T>(hop: &Arc<Hop>, connecting: impl FnOnce() -> T) -> T {
+/// Runs `connecting`, which does not wait for futures, as part of `hop`.
+pub(super) fn within<T>(hop: &Arc<Hop>, connecting: impl FnOnce() -> T) -> T {
     CURRENT.sync_scope(Arc::clone(hop), connecting)
 }
 

@@ -1,42 +1,165 @@
-//! Holds an answer against what is expected of it.
+//! Holds what was found against what is expected. Everything that is not as expected is told; the status comes first,
+//! since an answer with the wrong one says little about the rest, and the time last: late but well is the least evil.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use isitup_shared::event::{Failure, FailureKind};
 use isitup_shared::time::UtcTime;
+use reqwest::header::{HeaderMap, HeaderName};
+use serde_json::Value;
 
 use super::findings::Findings;
-use super::words;
-use crate::site::{Expect, Pattern};
+use super::words::{self, short};
+use crate::site::{Expect, JsonExpectation, Pattern};
+use crate::target::Kind;
 
-/// What is first found wrong with what was `found`: its status, its body, its certificate, its time. An
-/// answer with the wrong status says little about the rest, and a slow one that is well otherwise is the least evil.
-pub(super) fn judge(expect: &Expect, found: &Findings, now: UtcTime) -> Option<Failure> {
-    let failed = status(expect, found)
-        .map(|detail| (FailureKind::Status, detail))
-        .or_else(|| body(expect, found).map(|detail| (FailureKind::BodyMismatch, detail)))
-        .or_else(|| certificate(expect, found, now).map(|detail| (FailureKind::CertificateExpiring, detail)))
-        .or_else(|| time(expect, found).map(|detail| (FailureKind::ResponseTooSlow, detail)));
-    failed.map(|(kind, detail)| Failure { kind, detail })
+/// Which expectation; of several of a sort, its index. In the order in which they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Which {
+    Status,
+    DnsCode,
+    Header(usize),
+    Body,
+    BodyNot,
+    Json(usize),
+    Record(usize),
+    Certificate,
+    Time,
 }
 
-fn status(expect: &Expect, found: &Findings) -> Option<String> {
-    let status = found.status?;
-    (!expect.status.contains(status)).then(|| format!("status {status}, expected {}", expect.status))
+/// An expectation that was not met.
+#[derive(Clone, Debug)]
+pub(super) struct Unmet {
+    pub(super) which: Which,
+    pub(super) failure: Failure,
 }
 
-fn body(expect: &Expect, found: &Findings) -> Option<String> {
-    let pattern = expect.body.as_ref().map(Pattern::as_str)?;
-    (found.body_matched == Some(false)).then(|| format!("body without a match for {:?}", words::short(pattern)))
+impl Findings {
+    fn miss(&mut self, which: Which, kind: FailureKind, detail: String) {
+        self.unmet.push(Unmet { which, failure: Failure { kind, detail } });
+    }
+
+    /// Judges the head of an answer.
+    pub(super) fn judge_head(&mut self, expect: &Expect, status: u16, headers: &HeaderMap) {
+        if !expect.status.contains(status) {
+            self.miss(Which::Status, FailureKind::Status, format!("status {status}, expected {}", expect.status));
+        }
+        for (index, (name, pattern)) in expect.headers.iter().enumerate() {
+            if let Some(detail) = header(headers, name, pattern) {
+                self.miss(Which::Header(index), FailureKind::BodyMismatch, detail);
+            }
+        }
+    }
+
+    /// Judges the whole text of a body.
+    pub(super) fn judge_text(&mut self, expect: &Expect, text: &str) {
+        if let Some(pattern) = expect.body.as_ref().filter(|pattern| !pattern.is_in(text)) {
+            let detail = format!("body without a match for {:?}", short(pattern.as_str()));
+            self.miss(Which::Body, FailureKind::BodyMismatch, detail);
+        }
+        if let Some(pattern) = expect.body_not.as_ref().filter(|pattern| pattern.is_in(text)) {
+            let detail = format!("body with a match for {:?}", short(pattern.as_str()));
+            self.miss(Which::BodyNot, FailureKind::BodyMismatch, detail);
+        }
+        let has_pattern = expect.body.is_some() || expect.body_not.is_some();
+        self.body_matched =
+            has_pattern.then(|| !self.unmet.iter().any(|unmet| matches!(unmet.which, Which::Body | Which::BodyNot)));
+        if !expect.json.is_empty() {
+            self.judge_json(expect, text);
+        }
+    }
+
+    fn judge_json(&mut self, expect: &Expect, text: &str) {
+        let parsed = serde_json::from_str::<Value>(text);
+        for (index, wanted) in expect.json.iter().enumerate() {
+            let detail = match &parsed {
+                Ok(value) => json(value, wanted),
+                Err(_) => Some("the body is not JSON".into()),
+            };
+            if let Some(detail) = detail {
+                self.miss(Which::Json(index), FailureKind::BodyMismatch, detail);
+            }
+        }
+    }
+
+    /// Judges the answer of a name server, with its records as a zone file has them.
+    pub(super) fn judge_records(&mut self, expect: &Expect, code: &str, records: &[String]) {
+        if !expect.dns_codes.contains(code) {
+            let detail = format!("answer code {code}, expected {}", expect.dns_codes);
+            self.miss(Which::DnsCode, FailureKind::Status, detail);
+        }
+        for (index, wanted) in expect.records.iter().enumerate() {
+            if !records.iter().any(|record| is_same_record(record, wanted)) {
+                let there = if records.is_empty() { "none".to_owned() } else { short(&records.join(", ")) };
+                let detail = format!("no record {:?} in the answer, which has {there}", short(wanted));
+                self.miss(Which::Record(index), FailureKind::BodyMismatch, detail);
+            }
+        }
+    }
+
+    /// Judges what is known only in the end: how long it took, and how long the certificate still holds.
+    pub(super) fn judge_whole(&mut self, expect: &Expect, now: UtcTime) {
+        if let Some(detail) = self.certificate_detail(expect, now) {
+            self.miss(Which::Certificate, FailureKind::CertificateExpiring, detail);
+        }
+        if let Some(most) = expect.max_response_time.filter(|most| self.failure.is_none() && self.total > *most) {
+            // Whole milliseconds: more digits say nothing to people.
+            let took = Duration::from_millis(u64::try_from(self.total.as_millis()).unwrap_or(u64::MAX));
+            let detail = format!("took {}, expected at most {}", words::duration(took), words::duration(most));
+            self.miss(Which::Time, FailureKind::ResponseTooSlow, detail);
+        }
+    }
+
+    fn certificate_detail(&self, expect: &Expect, now: UtcTime) -> Option<String> {
+        let (wanted, certificate) = (expect.certificate_valid_for?, self.certificate.as_ref()?);
+        let left = certificate.expires_at.since(now);
+        // A certificate that was refused for its dates has its failure already.
+        (left < wanted && self.failure.is_none()).then(|| {
+            let (date, left, wanted) = (words::date(certificate.expires_at), rounded(left), words::duration(wanted));
+            format!("certificate expires on {date}, in {left}, expected at least {wanted}")
+        })
+    }
+
+    /// All that was wrong, the first being that which people are told first: an unexpected status says more than what then
+    /// became of its page, and whatever else ended the check says more than what could not be judged any more.
+    pub(super) fn failures(&mut self) -> Vec<Failure> {
+        self.unmet.sort_by_key(|unmet| unmet.which);
+        let mut failures: Vec<Failure> = self.unmet.iter().map(|unmet| unmet.failure.clone()).collect();
+        if let Some(failure) = self.failure.take() {
+            let is_status_first = self.unmet.first().is_some_and(|unmet| unmet.which == Which::Status);
+            failures.insert(usize::from(is_status_first), failure);
+        }
+        failures
+    }
 }
 
-fn certificate(expect: &Expect, found: &Findings, now: UtcTime) -> Option<String> {
-    let (wanted, certificate) = (expect.certificate_valid_for?, found.certificate?);
-    let left = certificate.expires_at.since(now);
-    (left < wanted).then(|| {
-        let (date, left, wanted) = (words::date(certificate.expires_at), rounded(left), words::duration(wanted));
-        format!("certificate expires on {date}, in {left}, expected at least {wanted}")
-    })
+/// Addresses are compared as such, all else without case and closing dots.
+fn is_same_record(one: &str, other: &str) -> bool {
+    if let (Ok(one), Ok(other)) = (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
+        return one == other;
+    }
+    let plain = |record: &str| record.trim_end_matches('.').to_lowercase();
+    plain(one) == plain(other)
+}
+
+fn header(headers: &HeaderMap, name: &HeaderName, pattern: &Pattern) -> Option<String> {
+    let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).peekable();
+    let Some(first) = values.peek().map(ToString::to_string) else { return Some(format!("no header {name}")) };
+    let is_met = values.any(|value| pattern.is_in(&value));
+    (!is_met)
+        .then(|| format!("header {name} is {:?}, without a match for {:?}", short(&first), short(pattern.as_str())))
+}
+
+fn json(value: &Value, wanted: &JsonExpectation) -> Option<String> {
+    let JsonExpectation { pointer, value: expected } = wanted;
+    match value.pointer(pointer) {
+        None => Some(format!("nothing at {pointer} in the JSON body, expected {:?}", short(expected))),
+        Some(found) if wanted.is_met_by(found) => None,
+        Some(found) => {
+            Some(format!("{} at {pointer} in the JSON body, expected {:?}", short(&found.to_string()), short(expected)))
+        }
+    }
 }
 
 /// Days where there are some, else hours.
@@ -49,11 +172,74 @@ fn rounded(left: Duration) -> String {
     }
 }
 
-fn time(expect: &Expect, found: &Findings) -> Option<String> {
-    let most = expect.max_response_time?;
-    (found.total > most).then(|| {
-        // Whole milliseconds: more digits say nothing to people.
-        let took = Duration::from_millis(u64::try_from(found.total.as_millis()).unwrap_or(u64::MAX));
-        format!("took {}, expected at most {}", words::duration(took), words::duration(most))
-    })
+/// An expectation of a site, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What was expected, in words.
+    pub expected: String,
+    /// Why it was not met; absent where it was, or where the check ended before that could be judged.
+    pub failure: Option<Failure>,
+    /// False where the check ended before it could be judged.
+    pub is_known: bool,
+}
+
+/// All that is expected of a site of `kind`, and what came of it.
+pub(super) fn verdicts(kind: Kind, expect: &Expect, found: &Findings) -> Vec<Verdict> {
+    let verdict = |(which, expected): (Which, String)| {
+        let failure = found.unmet.iter().find(|unmet| unmet.which == which).map(|unmet| unmet.failure.clone());
+        let is_known = failure.is_some() || found.is_judged(which);
+        Verdict { expected, failure, is_known }
+    };
+    expectations(kind, expect).into_iter().map(verdict).collect()
+}
+
+impl Findings {
+    fn is_judged(&self, which: Which) -> bool {
+        match which {
+            Which::Status | Which::Header(_) => self.is_head_judged,
+            Which::DnsCode | Which::Record(_) => self.dns_code.is_some(),
+            Which::Body | Which::BodyNot | Which::Json(_) => self.is_text_judged,
+            Which::Certificate => self.certificate.is_some() && !self.has_failed,
+            Which::Time => !self.has_failed,
+        }
+    }
+}
+
+fn expectations(kind: Kind, expect: &Expect) -> Vec<(Which, String)> {
+    let mut all = Vec::new();
+    if kind == Kind::Http {
+        all.push((Which::Status, format!("status {}", expect.status)));
+        for (index, (name, pattern)) in expect.headers.iter().enumerate() {
+            let matching = match pattern.as_str() {
+                "" => String::new(),
+                pattern => format!(" matches {pattern:?}"),
+            };
+            all.push((Which::Header(index), format!("header {name}{matching}")));
+        }
+    }
+    if matches!(kind, Kind::Http | Kind::Tcp) {
+        all.extend(expect.body.iter().map(|p| (Which::Body, format!("body matches {:?}", p.as_str()))));
+        all.extend(expect.body_not.iter().map(|p| (Which::BodyNot, format!("body does not match {:?}", p.as_str()))));
+    }
+    if kind == Kind::Http {
+        let json = expect.json.iter().enumerate();
+        all.extend(json.map(|(index, json)| {
+            (Which::Json(index), format!("{:?} at {} in the JSON body", json.value, json.pointer))
+        }));
+    }
+    if kind == Kind::Dns {
+        all.push((Which::DnsCode, format!("answer code {}", expect.dns_codes)));
+        let records = expect.records.iter().enumerate();
+        all.extend(records.map(|(index, record)| (Which::Record(index), format!("record {record:?}"))));
+    }
+    if matches!(kind, Kind::Http | Kind::Tls) {
+        let wanted = expect.certificate_valid_for.iter();
+        all.extend(
+            wanted.map(|wanted| (Which::Certificate, format!("certificate valid for {}", words::duration(*wanted)))),
+        );
+    }
+    all.extend(
+        expect.max_response_time.iter().map(|most| (Which::Time, format!("took at most {}", words::duration(*most)))),
+    );
+    all
 }

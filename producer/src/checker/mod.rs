@@ -1,15 +1,13 @@
 //! Checks a site: requests it as a new visitor would, and tells what came of it.
 //!
 //! A check never fails as such: an outage is data. It follows redirects by hand within one deadline (`visit`), each
-//! hop on a fresh connection that tells how far it got (`hop`), and the judgement comes last (`judge`). When several
-//! things are wrong, the first of these is told: what ended the visit, or the status when there was an answer; then
-//! the body, the certificate, the time.
+//! hop on a fresh connection that tells how far it got (`hop`). What was found is held against what is expected
+//! (`judge`); when several things are wrong, all of them are told.
 
 mod body;
 mod certificate;
 mod clients;
 mod connector;
-mod deny;
 mod dial;
 mod dns;
 mod failure;
@@ -19,12 +17,14 @@ mod hop;
 mod judge;
 mod nameserver;
 mod redirect;
+mod request;
 mod resolver;
 mod tcp;
 mod timings;
-mod tls_probe;
+mod tls;
 mod transport;
 mod trust;
+mod via;
 mod visit;
 mod words;
 
@@ -32,14 +32,15 @@ use std::time::Instant;
 
 use isitup_shared::event::{Check, Outcome};
 use isitup_shared::time::UtcTime;
-use url::Url;
 
 use crate::site::Site;
-use crate::target::{Address, Endpoint};
+use crate::target::Endpoint;
 use body::Buffers;
 use clients::Clients;
+use dial::Dial;
 use findings::Findings;
 
+pub use judge::Verdict;
 pub use transport::{HttpVersion, Identity, IdentityError, Proxy, TlsOptions, Transport};
 pub use trust::{OwnCa, Trust, TrustError};
 
@@ -64,70 +65,80 @@ impl Checker {
     /// Whatever the site does, it ends as a [`Check`]. A panic can only be a defect of ours; it is left to the worker,
     /// which knows better than to call the site down for it, and which then makes a new checker.
     pub fn check(&mut self, site: &Site, scheduled_at: UtcTime) -> Check {
-        let resolver = &self.clients.trust.resolver;
-        let (started_at, began, mut found) = match &site.endpoint {
-            Endpoint::Http(url) => self.http(site, url),
-            Endpoint::Tcp(address) => timed(|began| tcp::probe(site, address, resolver, began)),
-            Endpoint::Tls(address) => self.tls(site, address),
-            Endpoint::Dns(question) => timed(|began| dns::probe(site, question, resolver, began)),
+        let (mut found, started_at) = self.find(site);
+        report(site, &mut found, scheduled_at, started_at)
+    }
+
+    /// Checks `site` now, and tells of each expectation what came of it.
+    pub fn examine(&mut self, site: &Site) -> Examination {
+        let (mut found, started_at) = self.find(site);
+        let check = report(site, &mut found, started_at, started_at);
+        let verdicts = judge::verdicts(site.endpoint.kind(), &site.settings.expect, &found);
+        Examination { check, verdicts }
+    }
+
+    fn find(&mut self, site: &Site) -> (Findings, UtcTime) {
+        if matches!(site.endpoint, Endpoint::Http(_)) {
+            // Before the clock starts: a client that must be made first is no part of the site's time.
+            let _ = self.clients.get(&site.settings.transport);
+        }
+        let (started_at, began) = (UtcTime::now(), Instant::now());
+        let mut found = match &site.endpoint {
+            Endpoint::Http(url) => visit::visit(&mut self.clients, site, url, began, &mut self.buffers),
+            Endpoint::Tcp(address) => tcp::probe(&self.dial(site, began), address),
+            Endpoint::Tls(address) => match self.clients.tls_config(&site.settings.transport) {
+                Ok(config) => tls::probe(&self.dial(site, began), address, config),
+                Err(reason) => Findings::impossible(reason),
+            },
+            Endpoint::Dns(question) => dns::probe(&self.dial(site, began), question),
         };
         found.total = began.elapsed();
-        report(site, found, scheduled_at, started_at)
+        found.judge_whole(&site.settings.expect, started_at);
+        (found, started_at)
     }
 
-    fn http(&mut self, site: &Site, url: &Url) -> (UtcTime, Instant, Findings) {
-        let transport = &site.settings.transport;
-        // Before the clock starts: a client that must be made first is no part of the site's time.
-        let client = self.clients.get(transport);
-        let (started_at, began) = (UtcTime::now(), Instant::now());
-        let found = match client {
-            Ok(client) => {
-                let (found, is_client_suspect) = visit::visit(client, site, url, began, &mut self.buffers);
-                if is_client_suspect {
-                    self.clients.discard(transport);
-                }
-                found
-            }
-            Err(reason) => Findings::impossible(reason),
-        };
-        (started_at, began, found)
-    }
-
-    fn tls(&self, site: &Site, address: &Address) -> (UtcTime, Instant, Findings) {
-        let trust = &self.clients.trust;
-        let config = trust.config_for(&site.settings.transport);
-        timed(|began| match config {
-            Ok(config) => tls_probe::probe(site, address, config, &trust.resolver, began),
-            Err(error) => Findings::impossible(error.to_string()),
-        })
+    fn dial<'a>(&'a self, site: &'a Site, began: Instant) -> Dial<'a> {
+        Dial { site, resolver: self.clients.resolver(), deadline: began + site.settings.timeout }
     }
 }
 
-/// When `probe` began, and what it found.
-fn timed(probe: impl FnOnce(Instant) -> Findings) -> (UtcTime, Instant, Findings) {
-    let (started_at, began) = (UtcTime::now(), Instant::now());
-    (started_at, began, probe(began))
+/// A check, and what came of each expectation.
+#[derive(Clone, Debug)]
+pub struct Examination {
+    /// The check.
+    pub check: Check,
+    /// All that is expected of its site, in the order in which it is judged.
+    pub verdicts: Vec<Verdict>,
 }
 
-fn report(site: &Site, mut found: Findings, scheduled_at: UtcTime, started_at: UtcTime) -> Check {
-    let failure = found.failure.take().or_else(|| judge::judge(&site.settings.expect, &found, started_at));
+fn report(site: &Site, found: &mut Findings, scheduled_at: UtcTime, started_at: UtcTime) -> Check {
+    let mut failures = found.failures().into_iter();
+    let outcome = failures.next().map_or(Outcome::Up, |failure| Outcome::Down { failure });
+    let certificate = found.certificate.take();
+    // A redirect may have led from a plain site to one that is encrypted.
+    let insecure = site.settings.transport.tls.insecure && (site.endpoint.is_encrypted() || certificate.is_some());
     Check {
         group: site.settings.group.as_deref().map(str::to_owned),
         started_at,
         // Measured by the monotonic clock: a step of the wall clock must not make a check end before it began.
         finished_at: started_at.after(found.total),
-        outcome: failure.map_or(Outcome::Up, |failure| Outcome::Down { failure }),
+        outcome,
+        further_failures: failures.collect(),
         status: found.status,
         body_matched: found.body_matched,
         body_bytes: found.body_bytes,
         http_version: found.http_version.map(str::to_owned),
         remote_addr: found.remote_addr.map(|address| address.to_string()),
-        final_url: found.final_url,
+        final_url: found.final_url.take(),
         redirects: found.redirects,
         timings_us: found.phases.with_total(found.total),
-        hops: found.hops,
-        certificate_expires_at: found.certificate.map(|certificate| certificate.expires_at),
-        dns_code: found.dns_code,
+        hops: std::mem::take(&mut found.hops),
+        certificate_expires_at: certificate.as_ref().map(|certificate| certificate.expires_at),
+        certificate_subject: certificate.as_ref().map(|certificate| certificate.subject.clone()),
+        certificate_issuer: certificate.map(|certificate| certificate.issuer),
+        insecure,
+        dns_code: found.dns_code.clone(),
+        prober_fault: found.prober_fault.take(),
         config_hash: site.config_hash.to_string(),
         ..Check::up(&*site.name, &*site.shown_url, scheduled_at)
     }

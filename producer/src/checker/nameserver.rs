@@ -1,226 +1,166 @@
-//! Asks one name server, as a plain client does: by UDP, again when nothing comes, and by TCP where the answer was cut
-//! short.
+//! Asks one name server one question: by UDP, and by TCP where the answer does not fit.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use hickory_proto::op::{Message, MessageType, Query, ResponseCode};
-use hickory_proto::rr::{Name, RecordType};
+use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::{Name, RData, RecordType};
 
-use super::dial::Bounded;
+/// After this long the question is asked again, and then after twice as long each time: datagrams get lost.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LARGEST_DATAGRAM: usize = 4096;
 
-mod addresses;
-
-pub(super) use addresses::addresses;
-
-/// Until a question is asked again; from then on twice as long each time.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Whether the answer is still wanted is looked at this often.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
-
-/// How long to wait for an answer.
-pub(super) struct Patience<'a> {
-    pub(super) deadline: Instant,
-    pub(super) is_wanted: &'a dyn Fn() -> bool,
-}
-
-/// Why a name server has not answered.
+/// What a name server answered.
 #[derive(Debug)]
-pub(super) enum Unanswered {
+pub(super) struct Answer {
+    /// In capitals, such as `NXDOMAIN`.
+    pub(super) code: String,
+    /// The data of its records, as a zone file has them; those of aliases on the way too.
+    pub(super) records: Vec<String>,
+    pub(super) addresses: Vec<IpAddr>,
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// The name cannot be asked for.
+    BadName,
+    /// The deadline passed.
     Late,
-    /// The system could not reach it.
-    Unreachable(io::Error),
-    /// What it sent is no answer.
+    /// What came was no answer.
     Garbage,
+    Broken(io::Error),
 }
 
-/// Questions on their way to a server.
-struct Asking {
-    server: SocketAddr,
-    socket: UdpSocket,
-    questions: Vec<Asked>,
-    /// Something came that was no answer to any of them.
-    is_garbled: bool,
+impl From<io::Error> for NoAnswer {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Self::Late,
+            _ => Self::Broken(error),
+        }
+    }
 }
 
-struct Asked {
-    query: Query,
-    id: u16,
-    message: Vec<u8>,
-    answer: Option<Message>,
+/// Asks `server` for the records of type `record_type` of `name`, until `deadline`.
+pub(super) fn ask(server: SocketAddr, name: &str, record_type: &str, deadline: Instant) -> Result<Answer, NoAnswer> {
+    let question = question(name, record_type).ok_or(NoAnswer::BadName)?;
+    let mut answer = by_udp(server, &question, deadline)?;
+    if answer.metadata.truncation {
+        answer = by_tcp(server, &question, deadline)?;
+    }
+    Ok(read(&answer))
 }
 
-/// A name that can be asked for; absolute, whether it ends with a dot or not.
-pub(super) fn name(text: &str) -> Option<Name> {
-    let mut name = Name::from_ascii(text).ok()?;
+fn question(name: &str, record_type: &str) -> Option<Message> {
+    let mut name = Name::from_utf8(name).ok()?;
+    // Whole as it stands: no search list is tried.
     name.set_fqdn(true);
-    Some(name)
+    let mut message = Message::query();
+    message.metadata.op_code = OpCode::Query;
+    message.metadata.recursion_desired = true;
+    message.queries.push(Query::query(name, RecordType::from_str(record_type).ok()?));
+    Some(message)
 }
 
-/// Asks `server` for the records of type `record_type` of `name`.
-pub(super) fn ask(
-    server: SocketAddr,
-    name: &Name,
-    record_type: RecordType,
-    patience: &Patience<'_>,
-) -> Result<Message, Unanswered> {
-    let mut asking = Asking::new(server, name, &[record_type])?;
-    asking.wait(patience, |_| None)?;
-    asking.questions.remove(0).answer.ok_or(Unanswered::Late)
-}
-
-/// An answer code as it is written everywhere.
-pub(super) fn code_word(code: ResponseCode) -> String {
-    match u16::from(code) {
-        0 => "NOERROR".into(),
-        1 => "FORMERR".into(),
-        2 => "SERVFAIL".into(),
-        3 => "NXDOMAIN".into(),
-        4 => "NOTIMP".into(),
-        5 => "REFUSED".into(),
-        6 => "YXDOMAIN".into(),
-        7 => "YXRRSET".into(),
-        8 => "NXRRSET".into(),
-        9 => "NOTAUTH".into(),
-        10 => "NOTZONE".into(),
-        other => format!("RCODE{other}"),
-    }
-}
-
-impl Asking {
-    fn new(server: SocketAddr, name: &Name, types: &[RecordType]) -> Result<Self, Unanswered> {
-        let any = match server {
-            SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
-            SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-        };
-        // A port of its own, which the system draws; connected, so that nobody else is listened to and a port that is
-        // closed is told.
-        let socket = UdpSocket::bind(any).and_then(|socket| socket.connect(server).map(|()| socket));
-        let socket = socket.map_err(Unanswered::Unreachable)?;
-        let questions = types.iter().filter_map(|record_type| Asked::new(name, *record_type)).collect();
-        Ok(Self { server, socket, questions, is_garbled: false })
-    }
-
-    /// Waits until all is answered. Once `grace` names a time, the rest has only that long.
-    fn wait(
-        &mut self,
-        patience: &Patience<'_>,
-        grace: impl Fn(&[Asked]) -> Option<Duration>,
-    ) -> Result<(), Unanswered> {
-        let mut buffer = [0; 4096];
-        let mut deadline = patience.deadline;
-        let (mut resend_at, mut pause) = (Instant::now(), FIRST_PAUSE);
-        let mut is_hurried = false;
-        while self.questions.iter().any(|asked| asked.answer.is_none()) {
-            let now = Instant::now();
-            if now >= deadline || !(patience.is_wanted)() {
-                return self.given_up(is_hurried);
+fn by_udp(server: SocketAddr, question: &Message, deadline: Instant) -> Result<Message, NoAnswer> {
+    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    // Connected, so that nothing from elsewhere is heard, and a closed port is told.
+    socket.connect(server)?;
+    let bytes = question.to_vec().map_err(|_| NoAnswer::BadName)?;
+    let mut buffer = [0; LARGEST_DATAGRAM];
+    // An answer to another question may be late, or forged: the right one may still come.
+    let (mut wait, mut has_strange) = (FIRST_WAIT, false);
+    loop {
+        socket.send(&bytes)?;
+        let again_at = (Instant::now() + wait).min(deadline);
+        wait *= 2;
+        while set_timeout(again_at, |left| socket.set_read_timeout(Some(left)))? {
+            let length = match socket.recv(&mut buffer) {
+                Ok(length) => length,
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let message = Message::from_vec(&buffer[..length]).map_err(|_| NoAnswer::Garbage)?;
+            if is_answer(question, &message) {
+                return Ok(message);
             }
-            if now >= resend_at {
-                self.send()?;
-                (resend_at, pause) = (now + pause, pause * 2);
-            }
-            let until = deadline.min(resend_at).min(now + LONGEST_WAIT);
-            if let Some(length) = self.receive(&mut buffer, until)? {
-                self.take(&buffer[..length], patience.deadline)?;
-                if let (false, Some(grace)) = (is_hurried, grace(&self.questions)) {
-                    is_hurried = true;
-                    deadline = deadline.min(Instant::now() + grace);
-                }
-            }
+            has_strange = true;
         }
-        Ok(())
-    }
-
-    fn given_up(&self, is_enough: bool) -> Result<(), Unanswered> {
-        match (is_enough, self.is_garbled) {
-            (true, _) => Ok(()),
-            (false, true) => Err(Unanswered::Garbage),
-            (false, false) => Err(Unanswered::Late),
+        if Instant::now() >= deadline {
+            return Err(if has_strange { NoAnswer::Garbage } else { NoAnswer::Late });
         }
-    }
-
-    fn send(&self) -> Result<(), Unanswered> {
-        for asked in self.questions.iter().filter(|asked| asked.answer.is_none()) {
-            self.socket.send(&asked.message).map_err(Unanswered::Unreachable)?;
-        }
-        Ok(())
-    }
-
-    /// The length of what came until `until`; `None` where nothing did.
-    fn receive(&self, buffer: &mut [u8], until: Instant) -> Result<Option<usize>, Unanswered> {
-        let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let received = self.socket.set_read_timeout(Some(left)).and_then(|()| self.socket.recv(buffer));
-        match received {
-            Ok(length) => Ok(Some(length)),
-            Err(error) => match error.kind() {
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => Ok(None),
-                _ => Err(Unanswered::Unreachable(error)),
-            },
-        }
-    }
-
-    /// Takes what came as the answer to the question it belongs to.
-    fn take(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), Unanswered> {
-        let id = bytes.first_chunk().map(|id| u16::from_be_bytes(*id));
-        let asked = self.questions.iter_mut().find(|asked| Some(asked.id) == id && asked.answer.is_none());
-        // A late double, or someone who guesses. If nothing better comes, it is told.
-        let Some(asked) = asked else {
-            self.is_garbled |= !self.questions.iter().any(|asked| Some(asked.id) == id);
-            return Ok(());
-        };
-        match asked.read(bytes) {
-            Some(answer) if answer.metadata.truncation => {
-                let whole = by_tcp(self.server, &asked.message, deadline)?;
-                asked.answer = Some(asked.read(&whole).ok_or(Unanswered::Garbage)?);
-            }
-            Some(answer) => asked.answer = Some(answer),
-            None => return Err(Unanswered::Garbage),
-        }
-        Ok(())
     }
 }
 
-impl Asked {
-    fn new(name: &Name, record_type: RecordType) -> Option<Self> {
-        let query = Query::query(name.clone(), record_type);
-        // Its id is random.
-        let mut message = Message::query();
-        message.metadata.recursion_desired = true;
-        message.add_query(query.clone());
-        Some(Self { query, id: message.metadata.id, message: message.to_vec().ok()?, answer: None })
+fn by_tcp(server: SocketAddr, question: &Message, deadline: Instant) -> Result<Message, NoAnswer> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(NoAnswer::Late);
     }
-
-    /// Reads an answer to this question.
-    fn read(&self, bytes: &[u8]) -> Option<Message> {
-        let answer = Message::from_vec(bytes).ok()?;
-        let is_answer = answer.metadata.message_type == MessageType::Response && answer.metadata.id == self.id;
-        let is_to_this = match answer.queries.as_slice() {
-            // Some servers leave it out when they refuse.
-            [] => answer.metadata.response_code != ResponseCode::NoError,
-            [query] => query.query_type == self.query.query_type && query.name.eq_ignore_root(&self.query.name),
-            _ => false,
-        };
-        (is_answer && is_to_this).then_some(answer)
-    }
+    let mut stream = TcpStream::connect_timeout(&server, left)?;
+    let bytes = question.to_vec().map_err(|_| NoAnswer::BadName)?;
+    let length = u16::try_from(bytes.len()).map_err(|_| NoAnswer::BadName)?;
+    stream.set_write_timeout(Some(left))?;
+    stream.write_all(&[&length.to_be_bytes()[..], &bytes].concat())?;
+    let mut length = [0; 2];
+    read_exactly(&mut stream, &mut length, deadline)?;
+    let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
+    read_exactly(&mut stream, &mut bytes, deadline)?;
+    let message = Message::from_vec(&bytes).map_err(|_| NoAnswer::Garbage)?;
+    if is_answer(question, &message) { Ok(message) } else { Err(NoAnswer::Garbage) }
 }
 
-fn by_tcp(server: SocketAddr, message: &[u8], deadline: Instant) -> Result<Vec<u8>, Unanswered> {
-    let exchange = || -> io::Result<Vec<u8>> {
-        let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-        let mut stream = Bounded::new(TcpStream::connect_timeout(&server, left)?, deadline);
-        let length = u16::try_from(message.len()).map_err(io::Error::other)?;
-        stream.write_all(&[&length.to_be_bytes(), message].concat())?;
-        let mut length = [0; 2];
-        stream.read_exact(&mut length)?;
-        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut answer)?;
-        Ok(answer)
+fn read_exactly(stream: &mut TcpStream, buffer: &mut [u8], deadline: Instant) -> Result<(), NoAnswer> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        if !set_timeout(deadline, |left| stream.set_read_timeout(Some(left)))? {
+            return Err(NoAnswer::Late);
+        }
+        match stream.read(&mut buffer[filled..])? {
+            0 => return Err(NoAnswer::Garbage),
+            length => filled += length,
+        }
+    }
+    Ok(())
+}
+
+/// Sets a socket's time-out to what is left until `until`; false when nothing is.
+pub(super) fn set_timeout(until: Instant, set: impl FnOnce(Duration) -> io::Result<()>) -> io::Result<bool> {
+    let left = until.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Ok(false);
+    }
+    set(left).map(|()| true)
+}
+
+/// Whether `message` answers `question`, and not another one.
+fn is_answer(question: &Message, message: &Message) -> bool {
+    message.metadata.id == question.metadata.id
+        && message.metadata.message_type == MessageType::Response
+        // A server that could not read the question need not repeat it.
+        && (message.queries == question.queries || message.queries.is_empty())
+}
+
+fn read(answer: &Message) -> Answer {
+    let data = || answer.answers.iter().map(|record| &record.data);
+    let address = |data: &RData| match data {
+        RData::A(address) => Some(IpAddr::V4(address.0)),
+        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+        _ => None,
     };
-    exchange().map_err(|error| match error.kind() {
-        io::ErrorKind::TimedOut => Unanswered::Late,
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => Unanswered::Garbage,
-        _ => Unanswered::Unreachable(error),
-    })
+    Answer {
+        code: code(answer.metadata.response_code),
+        records: data().map(ToString::to_string).collect(),
+        addresses: data().filter_map(address).collect(),
+    }
+}
+
+fn code(code: ResponseCode) -> String {
+    match code {
+        ResponseCode::Unknown(number) => format!("RCODE{number}"),
+        known => format!("{known:?}").to_ascii_uppercase(),
+    }
 }

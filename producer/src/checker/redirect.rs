@@ -1,17 +1,24 @@
 //! Where an answer redirects to.
 
-use reqwest::Url;
 use reqwest::header::HeaderValue;
+use reqwest::{Method, Url};
 
 use super::words::short;
 use crate::target::redacted;
 
-/// The most redirects that one check follows.
-pub(super) const MOST: u32 = 10;
-
 /// Whether `status` sends the visitor elsewhere. 300 offers a choice, 304 says nothing new, 305 and 306 are history.
 pub(super) fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+/// How the next request is made after `status`: its method, and whether the body goes with it. As browsers do (RFC 9110,
+/// section 15.4): 303 asks for a page, whatever was sent, and so do 301 and 302 after a POST.
+pub(super) fn method(status: u16, asked: &Method, has_body: bool) -> (Method, bool) {
+    match status {
+        303 if *asked != Method::HEAD => (Method::GET, false),
+        301 | 302 if *asked == Method::POST => (Method::GET, false),
+        _ => (asked.clone(), has_body),
+    }
 }
 
 /// Where an answer to `from` leads, or what is wrong with it. Credentials in the `Location` are dropped: nobody gave
@@ -36,6 +43,20 @@ pub(super) fn target(from: &Url, status: u16, location: Option<&HeaderValue>) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_redirect_keeps_the_method_or_asks_for_a_page_as_browsers_do() {
+        for (status, asked, then) in [
+            (301, Method::POST, (Method::GET, false)),
+            (302, Method::PUT, (Method::PUT, true)),
+            (303, Method::DELETE, (Method::GET, false)),
+            (303, Method::HEAD, (Method::HEAD, true)),
+            (307, Method::POST, (Method::POST, true)),
+            (308, Method::PATCH, (Method::PATCH, true)),
+        ] {
+            assert_eq!(method(status, &asked, true), then, "{status} {asked}");
+        }
+    }
 
     fn follow(location: &'static str) -> Result<String, String> {
         let from = Url::parse("https://a.example/x/y?z").unwrap();

@@ -1,16 +1,11 @@
-//! Resolves names on a bounded number of threads that all checkers share.
+//! Resolves names on a bounded number of threads that all checkers share, and leaves out addresses that must not be used.
 //!
 //! The system's resolver cannot be cancelled: a name whose servers do not answer holds its thread for half a minute,
 //! long after the check has ended. So there is a most of threads, and of names that wait for one; what comes on top
 //! fails at once. Nothing is cached here: a check meets what a new visitor meets.
-//!
-//! Here is also where it is decided which of a name's addresses a check may connect to.
-
-mod lookup;
-#[cfg(test)]
-mod tests;
 
 use std::collections::VecDeque;
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -19,32 +14,32 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
+use isitup_shared::config::Network;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
-use super::deny::Denied;
 use super::hop::{self, Hop};
-use super::nameserver::{self, Patience};
-use crate::site::Route;
-
-pub(super) use lookup::LookupError;
+use super::nameserver::{self, NoAnswer};
+use crate::site::{IpFamily, Route};
 
 const MOST_THREADS: usize = 256;
 const MOST_WAITING: usize = 1024;
 const IDLE: Duration = Duration::from_secs(10);
-/// As long as the system's resolver tries, by its usual settings.
-const LONGEST_LOOKUP: Duration = Duration::from_secs(30);
+
+/// How long a name server of a site's own is asked; the check's deadline may come before.
+const MOST_ASKED: Duration = Duration::from_secs(10);
 
 /// A lookup of one name, on a thread of its own for as long as it takes.
 type Lookup = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
-type Answer = Result<Vec<SocketAddr>, LookupError>;
+/// What a lookup gives.
+type Found = Result<Vec<SocketAddr>, LookupError>;
 
-/// The shared threads, and what they may give; cheap to clone.
+/// The shared threads; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Resolver {
     shared: Arc<Shared>,
-    denied: Denied,
+    deny: Arc<[Network]>,
 }
 
 struct Shared {
@@ -65,40 +60,52 @@ struct State {
 
 struct Job {
     name: String,
+    /// The name server to ask, where it is not the system's resolver.
+    server: Option<SocketAddr>,
     hop: Option<Arc<Hop>>,
-    asker: Asker,
+    answer: Reply,
 }
 
-/// Who wants to know.
-enum Asker {
-    /// A future of reqwest's, which is dropped at its deadline.
-    Future(oneshot::Sender<Answer>),
-    /// A thread that waits until then.
-    Thread(Sender<Answer>, Instant),
+/// Where the answer goes: to a future, or to a thread that waits.
+enum Reply {
+    Future(oneshot::Sender<Found>),
+    Thread(Sender<Found>),
 }
 
-impl Asker {
-    /// Whoever asked may have gone while the name waited.
-    fn is_gone(&self) -> bool {
-        match self {
-            Self::Future(answer) => answer.is_closed(),
-            Self::Thread(_, deadline) => Instant::now() >= *deadline,
-        }
+impl Reply {
+    fn is_abandoned(&self) -> bool {
+        matches!(self, Self::Future(answer) if answer.is_closed())
     }
 
-    fn answer(self, answer: Answer) {
+    fn send(self, found: Found) {
+        // Whoever asked may have gone meanwhile.
         match self {
-            Self::Future(sender) => drop(sender.send(answer)),
-            Self::Thread(sender, _) => drop(sender.send(answer)),
+            Self::Future(answer) => drop(answer.send(found)),
+            Self::Thread(answer) => drop(answer.send(found)),
         }
     }
 }
 
-impl fmt::Debug for Resolver {
+/// Why a name has no address, in words for people.
+#[derive(Debug)]
+pub(super) enum LookupError {
+    /// The name servers have none, or did not say.
+    Unresolved(String),
+    /// This machine could not even ask.
+    Busy(String),
+    /// It has only addresses that must not be connected to.
+    Denied(String),
+}
+
+impl fmt::Display for LookupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resolver").field("denied", &self.denied).finish_non_exhaustive()
+        match self {
+            Self::Unresolved(detail) | Self::Busy(detail) | Self::Denied(detail) => f.write_str(detail),
+        }
     }
 }
+
+impl Error for LookupError {}
 
 impl Resolver {
     /// Asks the system.
@@ -111,6 +118,11 @@ impl Resolver {
         Self::bounded(MOST_THREADS, MOST_WAITING, lookup)
     }
 
+    /// Gives no address in `networks`.
+    pub(super) fn denying(self, networks: &[Network]) -> Self {
+        Self { deny: networks.into(), ..self }
+    }
+
     fn bounded(
         most_threads: usize,
         most_waiting: usize,
@@ -118,84 +130,86 @@ impl Resolver {
     ) -> Self {
         let lookup = Box::new(lookup);
         let shared = Shared { lookup, most_threads, most_waiting, state: Mutex::default(), work: Condvar::new() };
-        Self { shared: Arc::new(shared), denied: Denied::default() }
+        Self { shared: Arc::new(shared), deny: Arc::new([]) }
     }
 
-    /// Gives no address that is `denied`.
-    pub(super) fn denying(self, denied: Denied) -> Self {
-        Self { denied, ..self }
-    }
-
-    /// As this one, but by the threads and the lookup of `other`.
-    pub(super) fn by_those_of(self, other: Self) -> Self {
-        Self { shared: other.shared, ..self }
-    }
-
-    /// Why a host that is written as an `address` may not be connected to by `route`; `None` where it may.
-    pub(super) fn literal_refusal(&self, address: IpAddr, route: Route) -> Option<String> {
-        lookup::literal_refusal(address, route, &self.denied)
-    }
-
-    /// Resolves `name` for `hop`; `None` when there was no answer until `deadline`.
-    pub(super) fn addresses(&self, name: &str, hop: &Arc<Hop>, deadline: Instant) -> Option<Answer> {
-        if let Some(answer) = self.known(name, Some(hop)) {
-            return Some(answer);
+    /// The addresses of `name` that `route` allows, without ports; waits for them until `deadline`. `None` when it passed.
+    pub(super) fn ask(&self, name: &str, route: Route, deadline: Instant) -> Option<Found> {
+        if let Some(to) = route.connect_to {
+            return Some(self.allowed(name, route, vec![(to.ip, 0).into()]));
+        }
+        if let Some(refusal) = self.server_refusal(route) {
+            return Some(Err(refusal));
         }
         let (answer, answered) = bounded(1);
-        let asker = Asker::Thread(answer, deadline);
-        if let Err(busy) = self.submit(Job { name: name.to_owned(), hop: Some(Arc::clone(hop)), asker }) {
-            return Some(Err(busy));
+        let job = Job { name: name.to_owned(), server: route.resolver, hop: None, answer: Reply::Thread(answer) };
+        if let Err(error) = self.submit(job) {
+            return Some(Err(error));
         }
-        let answer = answered.recv_deadline(deadline).ok()?;
-        Some(answer.and_then(|addresses| self.admit(name, addresses, Some(hop))))
+        let found = answered.recv_deadline(deadline).ok()?;
+        Some(found.and_then(|found| self.allowed(name, route, found)))
     }
 
-    /// The answer for which nobody need be asked: `hop` has an address of its own, or its name server may not be asked.
-    fn known(&self, name: &str, hop: Option<&Arc<Hop>>) -> Option<Answer> {
-        let hop = hop?;
-        let route = hop.route();
-        if let Some(other) = route.connect_to {
-            let address = SocketAddr::new(other.ip, other.port.unwrap_or(0));
-            let admitted = lookup::admitted(name, vec![address], route, &self.denied);
-            if let Ok(addresses) = &admitted {
-                hop.reached().addresses.clone_from(addresses);
+    /// Those of `found` that may be connected to for `name`.
+    fn allowed(&self, name: &str, route: Route, mut found: Vec<SocketAddr>) -> Found {
+        if found.is_empty() {
+            return Err(LookupError::Unresolved(format!("{name} has no address")));
+        }
+        found.retain(|address| route.family.contains(address.ip()));
+        if found.is_empty() {
+            let version = if route.family == IpFamily::V4 { 4 } else { 6 };
+            return Err(LookupError::Unresolved(format!("{name} has no IPv{version} address")));
+        }
+        let refusals: Vec<Option<String>> = found.iter().map(|address| self.refusal(address.ip())).collect();
+        match refusals.iter().flatten().next() {
+            Some(refusal) if refusals.iter().all(Option::is_some) => {
+                Err(LookupError::Denied(format!("{name}: {refusal}")))
             }
-            return Some(admitted);
+            _ => {
+                let mut refusals = refusals.iter();
+                found.retain(|_| refusals.next().is_some_and(Option::is_none));
+                Ok(found)
+            }
         }
-        hop.reached().resolving = Some(Instant::now());
-        let refusal = self.denied.refusal(route.resolver?.ip())?;
-        Some(Err(LookupError::Denied(format!("name server: {refusal}"))))
     }
 
-    /// Keeps of `addresses` those that may be connected to, and tells `hop`.
-    fn admit(&self, name: &str, addresses: Vec<SocketAddr>, hop: Option<&Arc<Hop>>) -> Answer {
-        let route = hop.map(|hop| hop.route()).unwrap_or_default();
-        let addresses = lookup::admitted(name, addresses, route, &self.denied)?;
-        if let Some(hop) = hop {
-            let mut reached = hop.reached();
-            reached.resolved = Some(Instant::now());
-            reached.addresses.clone_from(&addresses);
+    /// Why `address` must not be connected to, where it must not.
+    pub(super) fn refusal(&self, address: IpAddr) -> Option<String> {
+        let rule = self.deny.iter().find(|network| network.contains(address))?;
+        Some(format!("{address} may not be connected to: deny_networks has {}", rule.text))
+    }
+
+    /// Why a URL with `address` for a host must not be requested by `route`, where it must not.
+    pub(super) fn literal_refusal(&self, address: IpAddr, route: Route) -> Option<String> {
+        if !route.family.contains(address) {
+            let version = if route.family == IpFamily::V4 { 4 } else { 6 };
+            return Some(format!("{address} is not an IPv{version} address, as ip_version wants"));
         }
-        Ok(addresses)
+        self.refusal(address)
+    }
+
+    /// Why the name server of `route` must not be asked, where it must not.
+    fn server_refusal(&self, route: Route) -> Option<LookupError> {
+        let refusal = self.refusal(route.resolver?.ip())?;
+        Some(LookupError::Denied(format!("name server: {refusal}")))
     }
 
     /// Puts `job` in the queue and sees to it that a thread will take it.
     fn submit(&self, job: Job) -> Result<(), LookupError> {
-        let shared = &self.shared;
-        let mut state = shared.state();
+        let mut state = self.shared.state();
         state.waiting.push_back(job);
         if state.idle >= state.waiting.len() {
-            shared.work.notify_one();
+            self.shared.work.notify_one();
             return Ok(());
         }
-        if state.threads < shared.most_threads && self.start_thread(&mut state) {
+        if state.threads < self.shared.most_threads && self.start_thread(&mut state) {
             return Ok(());
         }
-        if state.threads > 0 && state.waiting.len() <= shared.most_waiting {
+        if state.threads > 0 && state.waiting.len() <= self.shared.most_waiting {
             return Ok(());
         }
         state.waiting.pop_back();
-        Err(LookupError::Failed("resolver busy: too many names wait for an answer already".into()))
+        Err(LookupError::Busy("resolver busy: too many names wait for an answer already".into()))
     }
 
     fn start_thread(&self, state: &mut State) -> bool {
@@ -214,25 +228,18 @@ impl Shared {
 
     fn run(&self) {
         while let Some(job) = self.next() {
-            if job.asker.is_gone() {
+            // Whoever asked may have gone while the name waited.
+            if job.answer.is_abandoned() {
                 continue;
             }
-            let mut route = Route::default();
             if let Some(hop) = &job.hop {
                 hop.reached().is_looked_up = true;
-                route = hop.route();
             }
-            let answer = match route.resolver {
-                Some(server) => {
-                    let deadline = Instant::now() + LONGEST_LOOKUP;
-                    let patience = Patience { deadline, is_wanted: &|| !job.asker.is_gone() };
-                    nameserver::addresses(server, &job.name, route.family, &patience).map_err(LookupError::Failed)
-                }
-                None => {
-                    (self.lookup)(&job.name).map_err(|error| LookupError::Failed(lookup::reason(&job.name, &error)))
-                }
+            let found = match job.server {
+                Some(server) => by_server(server, &job.name),
+                None => (self.lookup)(&job.name).map_err(|error| LookupError::Unresolved(reason(&job.name, &error))),
             };
-            job.asker.answer(answer);
+            job.answer.send(found);
         }
     }
 
@@ -261,18 +268,122 @@ impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let name = name.as_str().to_owned();
         let hop = hop::current();
-        let give = |answer: Answer| Ok(Box::new(answer?.into_iter()) as Addrs);
-        if let Some(answer) = self.known(&name, hop.as_ref()) {
-            return Box::pin(async move { give(answer) });
+        let route = hop.as_ref().map(|hop| hop.route).unwrap_or_default();
+        if let Some(hop) = &hop {
+            hop.reached().resolving = Some(Instant::now());
         }
         let (answer, answered) = oneshot::channel();
-        let submitted = self.submit(Job { name: name.clone(), hop: hop.clone(), asker: Asker::Future(answer) });
+        let answer = Reply::Future(answer);
+        let submitted = match (route.connect_to, self.server_refusal(route)) {
+            (Some(to), _) => {
+                answer.send(Ok(vec![(to.ip, 0).into()]));
+                Ok(())
+            }
+            (None, Some(refusal)) => Err(refusal),
+            (None, None) => self.submit(Job { name: name.clone(), server: route.resolver, hop: hop.clone(), answer }),
+        };
         let resolver = self.clone();
         Box::pin(async move {
             submitted?;
-            let broken_off = |_| LookupError::Failed(format!("the lookup of {name} was broken off"));
-            let addresses = answered.await.map_err(broken_off)??;
-            give(resolver.admit(&name, addresses, hop.as_ref()))
+            let broken_off = |_| LookupError::Busy(format!("the lookup of {name} was broken off"));
+            let addresses = resolver.allowed(&name, route, answered.await.map_err(broken_off)??)?;
+            if let Some(hop) = hop {
+                let mut reached = hop.reached();
+                reached.resolved = Some(Instant::now());
+                reached.addresses.clone_from(&addresses);
+            }
+            Ok(Box::new(addresses.into_iter()) as Addrs)
         })
+    }
+}
+
+/// Asks a name server of a site's own, for both families.
+fn by_server(server: SocketAddr, name: &str) -> Found {
+    let deadline = Instant::now() + MOST_ASKED;
+    let mut found = Vec::new();
+    for record_type in ["A", "AAAA"] {
+        let answer = nameserver::ask(server, name, record_type, deadline).map_err(|error| {
+            LookupError::Unresolved(match error {
+                NoAnswer::BadName => format!("no such name: {name}"),
+                NoAnswer::Late => format!("the name server {server} gave no answer for {name}"),
+                NoAnswer::Garbage => format!("what the name server {server} answers is not DNS"),
+                NoAnswer::Broken(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    format!("the name server {server} cannot be reached: connection refused")
+                }
+                NoAnswer::Broken(_) => format!("the name server {server} cannot be reached"),
+            })
+        })?;
+        match answer.code.as_str() {
+            "NOERROR" => found.extend(answer.addresses.into_iter().map(|address| SocketAddr::new(address, 0))),
+            "NXDOMAIN" => return Err(LookupError::Unresolved(format!("no such name: {name}"))),
+            code => {
+                return Err(LookupError::Unresolved(format!("the name server {server} failed for {name} ({code})")));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The system's reasons come as text only: those of glibc, then of musl.
+fn reason(name: &str, error: &io::Error) -> String {
+    let text = error.to_string();
+    let is = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if is(&[
+        "Name or service not known",
+        "No address associated",
+        "Name does not resolve",
+        "Name has no usable address",
+    ]) {
+        format!("no such name: {name}")
+    } else if is(&["Temporary failure", "Try again"]) {
+        format!("the name servers failed to give an address for {name}")
+    } else if is(&["Non-recoverable failure", "Unrecoverable error"]) {
+        format!("the name servers refused to answer for {name}")
+    } else {
+        let plain = text.trim_start_matches("failed to lookup address information: ");
+        format!("{name} cannot be resolved: {plain}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn job(name: &str) -> (Job, oneshot::Receiver<Found>) {
+        let (answer, answered) = oneshot::channel();
+        (Job { name: name.into(), server: None, hop: None, answer: Reply::Future(answer) }, answered)
+    }
+
+    #[test]
+    fn stuck_lookups_hold_no_more_threads_than_allowed_and_then_the_resolver_says_it_is_busy() {
+        let (release, released) = mpsc::channel::<()>();
+        let (begun, begins) = mpsc::channel();
+        let gate = Mutex::new(released);
+        let resolver = Resolver::bounded(2, 1, move |name| {
+            begun.send(name.to_owned()).unwrap();
+            let _ = gate.lock().unwrap().recv();
+            Ok(vec![([127, 0, 0, 1], 0).into()])
+        });
+        let mut answers = Vec::new();
+        for name in ["a", "b"] {
+            let (job, answered) = job(name);
+            resolver.submit(job).unwrap();
+            answers.push(answered);
+        }
+        let mut names = [begins.recv().unwrap(), begins.recv().unwrap()];
+        names.sort();
+        assert_eq!(names, ["a", "b"]);
+        let (third, answered) = job("c");
+        resolver.submit(third).unwrap();
+        answers.push(answered);
+        assert!(resolver.submit(job("d").0).unwrap_err().to_string().starts_with("resolver busy"));
+        drop(release);
+        for answer in answers {
+            assert_eq!(answer.blocking_recv().unwrap().unwrap().len(), 1);
+        }
+        assert_eq!(begins.recv().unwrap(), "c");
+        assert_eq!(resolver.shared.state().threads, 2);
     }
 }

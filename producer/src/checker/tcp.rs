@@ -1,176 +1,96 @@
-//! `tcp://host:port`: connects, sends what is configured, and searches what the server sends.
+//! Checks `tcp://host:port`: the connection, and what the server says where that is expected.
 
-use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
 
-use encoding_rs::UTF_8;
-use isitup_shared::event::{Failure, FailureKind};
+use isitup_shared::event::FailureKind;
 
-use super::body::Unread;
-use super::dial::{Bounded, Dial};
+use super::dial::{Dial, is_late};
 use super::failure;
 use super::findings::Findings;
-use super::resolver::Resolver;
+use super::judge::Which;
 use super::words;
-use crate::site::{Expect, Pattern, Site};
 use crate::target::Address;
 
-const CHUNK: usize = 16 * 1024;
-/// Of the time that passes, searching takes at most about this part: what drips byte by byte is not searched at each.
-const SEARCHING_PART: u32 = 10;
+const CHUNK: usize = 4096;
 
-/// Checks `site` at `address`; the check `began` just now.
-pub(super) fn probe(site: &Site, address: &Address, resolver: &Resolver, began: Instant) -> Findings {
-    let dial = Dial::new(site, address, resolver, began);
+/// Connects to `address`; sends and reads what is configured.
+pub(super) fn probe(dial: &Dial<'_>, address: &Address) -> Findings {
     let mut found = Findings::default();
-    let mut stream = match dial.connect() {
-        Ok((stream, remote)) => {
-            dial.hop.reached().connected = Some(Instant::now());
-            found.remote_addr = Some(remote);
-            stream
-        }
-        Err(failure) => {
-            found.phases.add_connection(&dial.hop.reached(), Instant::now());
-            found.failure = Some(failure);
-            return found;
-        }
-    };
-    let sent = stream.write_all(site.settings.send.as_deref().unwrap_or_default().as_bytes());
-    let expect = &site.settings.expect;
-    if expect.body.is_none() && expect.body_not.is_none() {
-        found.phases.add_connection(&dial.hop.reached(), Instant::now());
-        found.failure = sent.err().map(|error| failed(&dial, &error, "while sending"));
+    let Some(mut stream) = dial.connect(address, &mut found) else { return found };
+    let settings = &dial.site.settings;
+    if let Some(words) = &settings.send
+        && let Err(error) = send(dial, &mut stream, words.as_bytes())
+    {
+        fail(dial, &mut found, &error, "while it was sent to");
         return found;
     }
-    let mut conversation = Conversation::new(expect, site.settings.max_body_size);
-    // Where not all could be sent, an answer may still lie there, and say why.
-    let end = conversation.read(&mut stream, dial.deadline);
-    let first_byte = conversation.first_byte.unwrap_or_else(Instant::now);
-    found.phases.add(&dial.hop.reached(), first_byte);
-    found.body_bytes = Some(conversation.received.len() as u64);
-    if conversation.first_byte.is_some() {
-        found.phases.body = Some(first_byte.elapsed());
+    if settings.expect.body.is_some() || settings.expect.body_not.is_some() {
+        read(dial, &mut stream, &mut found);
     }
-    conversation.judge(&end, &dial, site, &mut found);
     found
 }
 
-fn failed(dial: &Dial<'_>, error: &io::Error, when: &str) -> Failure {
-    if error.kind() == io::ErrorKind::TimedOut { dial.timed_out() } else { failure::of_connection(error, when) }
+fn send(dial: &Dial<'_>, stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        if !dial.set_timeouts(stream)? {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let length = stream.write(bytes)?;
+        bytes = &bytes[length..];
+    }
+    Ok(())
 }
 
-/// What the server sends, as far as it must be known.
-struct Conversation<'a> {
-    wanted: Option<&'a Pattern>,
-    unwanted: Option<&'a Pattern>,
-    most: u64,
-    received: Vec<u8>,
-    first_byte: Option<Instant>,
-    is_found: bool,
-    is_unwanted_found: bool,
+/// Reads until what is expected was said, the server closes or the deadline passes.
+fn read(dial: &Dial<'_>, stream: &mut TcpStream, found: &mut Findings) {
+    let settings = &dial.site.settings;
+    let (began, mut said, mut chunk) = (Instant::now(), Vec::new(), [0; CHUNK]);
+    let end = loop {
+        match dial.set_timeouts(stream).and_then(|is_time| if is_time { stream.read(&mut chunk) } else { late() }) {
+            Ok(0) => break Ok(()),
+            Ok(length) => said.extend_from_slice(&chunk[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => break Err(error),
+        }
+        found.phases.first_byte.get_or_insert_with(|| began.elapsed());
+        if said.len() as u64 > settings.max_body_size {
+            let most = words::size(settings.max_body_size);
+            found.fail(FailureKind::BodyTooLarge, format!("the server said more than {most}"));
+            found.body_bytes = Some(said.len() as u64);
+            return;
+        }
+        if settings.expect.body.as_ref().is_some_and(|pattern| pattern.is_in(&String::from_utf8_lossy(&said))) {
+            break Ok(());
+        }
+    };
+    found.phases.first_byte.get_or_insert_with(|| began.elapsed());
+    found.phases.body = (!said.is_empty()).then(|| began.elapsed() - found.phases.first_byte.unwrap_or_default());
+    found.body_bytes = Some(said.len() as u64);
+    match end {
+        Ok(()) if said.is_empty() => found.fail(FailureKind::Protocol, "connection closed before an answer"),
+        Err(error) if said.is_empty() || !is_late(&error) => fail(dial, found, &error, "before an answer from"),
+        // A server that said something and then waits has said all that it has to say.
+        end => {
+            found.judge_text(&settings.expect, &String::from_utf8_lossy(&said));
+            found.is_text_judged = true;
+            if let (Err(_), Some(unmet)) = (end, found.unmet.iter_mut().find(|unmet| unmet.which == Which::Body)) {
+                unmet.failure.detail += &format!(" within {}", dial.within());
+            }
+        }
+    }
 }
 
-/// Why no more was read.
-enum End {
-    /// All that is to be known is known.
-    Known,
-    Closed,
-    Late,
-    TooLarge,
-    Broken(io::Error),
+fn late() -> io::Result<usize> {
+    Err(io::ErrorKind::TimedOut.into())
 }
 
-impl<'a> Conversation<'a> {
-    fn new(expect: &'a Expect, most: u64) -> Self {
-        Self {
-            wanted: expect.body.as_ref(),
-            unwanted: expect.body_not.as_ref(),
-            most,
-            received: Vec::new(),
-            first_byte: None,
-            is_found: false,
-            is_unwanted_found: false,
-        }
-    }
-
-    /// Reads until it is known whether what is wanted is there, the server closes or the deadline passes.
-    fn read(&mut self, stream: &mut Bounded, deadline: Instant) -> End {
-        let mut chunk = [0; CHUNK];
-        let (mut search_at, mut is_searched) = (Instant::now(), true);
-        loop {
-            if !is_searched && Instant::now() >= search_at {
-                let took = self.search();
-                if self.is_known() {
-                    return End::Known;
-                }
-                (search_at, is_searched) = (Instant::now() + took * SEARCHING_PART, true);
-            }
-            let until = if is_searched { deadline } else { search_at.min(deadline) };
-            let end = match stream.read_until(&mut chunk, until) {
-                Ok(0) => End::Closed,
-                Ok(length) => {
-                    self.first_byte.get_or_insert_with(Instant::now);
-                    self.received.extend_from_slice(&chunk[..length]);
-                    is_searched = false;
-                    if self.received.len() as u64 <= self.most {
-                        continue;
-                    }
-                    End::TooLarge
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::TimedOut && Instant::now() < deadline => continue,
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => End::Late,
-                Err(error) => End::Broken(error),
-            };
-            self.search();
-            return if self.is_known() { End::Known } else { end };
-        }
-    }
-
-    /// Searches what was received, and tells how long that took.
-    fn search(&mut self) -> Duration {
-        let began = Instant::now();
-        let text = UTF_8.decode_without_bom_handling(&self.received).0;
-        self.is_found = self.wanted.is_some_and(|pattern| pattern.is_in(&text));
-        self.is_unwanted_found = self.unwanted.is_some_and(|pattern| pattern.is_in(&text));
-        began.elapsed()
-    }
-
-    fn is_known(&self) -> bool {
-        self.is_found || self.is_unwanted_found
-    }
-
-    fn judge(&self, end: &End, dial: &Dial<'_>, site: &Site, found: &mut Findings) {
-        let (timeout, has_received) = (site.settings.timeout, !self.received.is_empty());
-        if has_received || self.is_found {
-            found.body_matched = self.wanted.map(|_| self.is_found);
-        }
-        let pattern = |pattern: Option<&Pattern>| words::short(pattern.map_or("", Pattern::as_str));
-        match end {
-            _ if self.is_unwanted_found => {
-                let detail = format!("body with a match for {:?}", pattern(self.unwanted));
-                found.fail(FailureKind::BodyMismatch, detail);
-            }
-            _ if self.is_found => {}
-            End::Closed if !has_received => {
-                found.fail(FailureKind::Protocol, "connection closed before an answer");
-            }
-            End::Late if !has_received => found.failure = Some(dial.timed_out()),
-            End::Late if self.wanted.is_some() => {
-                let within = words::duration(timeout);
-                let detail = format!("body without a match for {:?} within {within}", pattern(self.wanted));
-                found.fail(FailureKind::BodyMismatch, detail);
-            }
-            End::Closed if self.wanted.is_some() => {
-                let detail = format!("body without a match for {:?}", pattern(self.wanted));
-                found.fail(FailureKind::BodyMismatch, detail);
-            }
-            End::TooLarge => found.failure = Some(failure::of_body(&Unread::TooLarge, self.most, timeout)),
-            End::Broken(error) => {
-                let when = if has_received { "within the body" } else { "before an answer" };
-                found.failure = Some(failed(dial, error, when));
-            }
-            End::Known | End::Closed | End::Late => {}
-        }
+fn fail(dial: &Dial<'_>, found: &mut Findings, error: &io::Error, when: &str) {
+    if is_late(error) {
+        found.fail(FailureKind::Timeout, format!("no answer within {}", dial.within()));
+    } else {
+        let detail = failure::of_socket(error, when).unwrap_or_else(|| format!("connection broken {when}"));
+        found.fail(FailureKind::Protocol, format!("{detail} the server"));
     }
 }

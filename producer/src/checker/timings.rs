@@ -10,8 +10,8 @@ use super::hop::Reached;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Phases {
     pub(super) dns: Option<Duration>,
-    connect: Option<Duration>,
-    tls: Option<Duration>,
+    pub(super) connect: Option<Duration>,
+    pub(super) tls: Option<Duration>,
     pub(super) first_byte: Option<Duration>,
     pub(super) body: Option<Duration>,
 }
@@ -27,11 +27,18 @@ impl Phases {
         add(&mut self.first_byte, hop.connected, ended);
     }
 
-    /// Adds a hop that is done as soon as it is connected, or ended at `ended` before it was.
-    pub(super) fn add_connection(&mut self, hop: &Reached, ended: Instant) {
-        let before = self.first_byte;
-        self.add(hop, ended);
-        self.first_byte = before;
+    /// Adds the phases of a whole hop.
+    pub(super) fn merge(&mut self, hop: &Self) {
+        let both = |sum: &mut Option<Duration>, more: Option<Duration>| {
+            if let Some(more) = more {
+                *sum = Some(sum.unwrap_or_default() + more);
+            }
+        };
+        both(&mut self.dns, hop.dns);
+        both(&mut self.connect, hop.connect);
+        both(&mut self.tls, hop.tls);
+        both(&mut self.first_byte, hop.first_byte);
+        both(&mut self.body, hop.body);
     }
 
     /// As the contract has them.

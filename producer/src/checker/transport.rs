@@ -6,16 +6,18 @@ use std::sync::{Arc, OnceLock};
 
 use isitup_shared::config::Scalar;
 use isitup_shared::secret::Secret;
+use isitup_shared::time::UtcTime;
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use url::Url;
 
+use super::certificate;
 use super::trust::OwnCa;
 use crate::site::short_hash;
 
 /// What connections to a site are made of.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Transport {
     /// The versions of HTTP that are offered.
     pub http_version: HttpVersion,
@@ -103,6 +105,9 @@ impl Scalar for HttpVersion {
     }
 }
 
+/// The port of SOCKS proxies where none is named (RFC 1928).
+const SOCKS_PORT: u16 = 1080;
+
 /// Through which proxy a site is requested.
 #[derive(Clone, Debug)]
 pub enum Proxy {
@@ -127,14 +132,20 @@ impl Proxy {
         if text.expose() == "environment" {
             return Ok(Self::Environment);
         }
-        let url = Url::parse(text.expose()).map_err(|_| ALLOWED.to_owned())?;
+        let mut url = Url::parse(text.expose()).map_err(|_| ALLOWED.to_owned())?;
         let is_proxy = matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host();
         if !is_proxy {
             return Err(ALLOWED.into());
         }
+        if url.scheme().starts_with("socks") && url.port().is_none() {
+            // Fails only for URLs without a host.
+            let _ = url.set_port(Some(SOCKS_PORT));
+        }
         Ok(Self::At { url: Arc::new(Secret::new(url.as_str())), no_proxy })
     }
 }
+
+impl Proxy {}
 
 /// Without credentials.
 impl fmt::Display for Proxy {
@@ -182,6 +193,13 @@ impl Identity {
         let encoded: Vec<String> = chain.iter().map(|c| c.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
         let fingerprint = short_hash(encoded.iter().map(String::as_str));
         Ok(Self { chain, key, fingerprint })
+    }
+}
+
+impl Identity {
+    /// When the first of its certificates expires.
+    pub fn expires_at(&self) -> Option<UtcTime> {
+        certificate::first_expiry(&self.chain)
     }
 }
 

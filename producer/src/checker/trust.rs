@@ -1,12 +1,14 @@
-//! What all checkers of a process share: whom TLS trusts, the threads that resolve names, and where no check may go.
+//! What all checkers of a process share: whom TLS trusts, and the threads that resolve names.
 
 use std::fmt::{self, Write};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
-use isitup_shared::config::DeniedNetwork;
+use isitup_shared::config::Network;
+use isitup_shared::time::UtcTime;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
@@ -14,10 +16,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use sha2::{Digest, Sha256};
 
-use super::deny::Denied;
-use super::handshake::{NoSessions, Witness};
+use super::certificate;
+use super::handshake::{NoSessions, Verifying, Witness};
 use super::resolver::Resolver;
-use super::transport::Transport;
+use super::transport::{HttpVersion, Transport};
+use crate::site::Route;
 
 /// What all checkers of a process share; cheap to clone.
 #[derive(Clone)]
@@ -68,7 +71,7 @@ impl Trust {
 
     fn with_roots(roots: RootCertStore) -> Result<Self, TrustError> {
         let roots = Arc::new(roots);
-        let config = client_config(Arc::clone(&roots))?;
+        let config = client_config(Arc::clone(&roots), &Transport::default())?;
         Ok(Self { roots, config, resolver: Resolver::system() })
     }
 
@@ -78,26 +81,47 @@ impl Trust {
         mut self,
         lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {
-        self.resolver = self.resolver.by_those_of(Resolver::by(lookup));
+        self.resolver = Resolver::by(lookup);
         self
     }
 
-    /// Lets no check connect to `networks`, by whatever name or redirect it is led there.
+    /// Connects to no address in `networks`, whatever leads there.
     #[must_use]
-    pub fn denying(mut self, networks: Vec<DeniedNetwork>) -> Self {
-        self.resolver = self.resolver.denying(Denied::new(networks));
+    pub fn denying(mut self, networks: &[Network]) -> Self {
+        self.resolver = self.resolver.denying(networks);
         self
+    }
+
+    /// Whether `address`, a host and a port, accepts a TCP connection before `deadline`.
+    pub(crate) fn accepts(&self, address: &str, deadline: Instant) -> bool {
+        let Some((host, port)) = address.rsplit_once(':') else { return false };
+        let Ok(port) = port.parse::<u16>() else { return false };
+        let found = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(literal) => vec![SocketAddr::new(literal, port)],
+            Err(_) => match self.resolver.ask(host, Route::default(), deadline) {
+                Some(Ok(found)) => found.iter().map(|found| SocketAddr::new(found.ip(), port)).collect(),
+                Some(Err(_)) | None => return false,
+            },
+        };
+        found.iter().any(|address| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            !left.is_zero() && TcpStream::connect_timeout(address, left).is_ok()
+        })
     }
 
     /// The TLS settings for connections by `transport`; made once for all checkers.
     pub(super) fn config_for(&self, transport: &Transport) -> Result<ClientConfig, TrustError> {
-        let Some(ca) = &transport.tls.ca else { return Ok(self.config.clone()) };
+        if transport.secret_fingerprint().is_empty() {
+            return Ok(self.config.clone());
+        }
         if let Some(config) = transport.config.get() {
             return Ok(config.clone());
         }
-        let mut roots = RootCertStore::clone(&self.roots);
-        roots.add_parsable_certificates(ca.certificates.iter().cloned());
-        let config = client_config(Arc::new(roots))?;
+        let mut roots = Arc::clone(&self.roots);
+        if let Some(ca) = &transport.tls.ca {
+            Arc::make_mut(&mut roots).add_parsable_certificates(ca.certificates.iter().cloned());
+        }
+        let config = client_config(roots, transport)?;
         Ok(transport.config.get_or_init(|| config).clone())
     }
 }
@@ -109,22 +133,34 @@ impl fmt::Debug for Trust {
 }
 
 /// No session is ever resumed: a check meets what a new visitor meets, the whole handshake.
-fn client_config(roots: Arc<RootCertStore>) -> Result<ClientConfig, TrustError> {
+fn client_config(roots: Arc<RootCertStore>, transport: &Transport) -> Result<ClientConfig, TrustError> {
     let failed = |error: &dyn fmt::Display| TrustError(error.to_string());
     let provider = Arc::new(ring::default_provider());
-    let verifier = if roots.is_empty() {
-        None
+    let verifying = if transport.tls.insecure {
+        Verifying::Nothing
+    } else if roots.is_empty() {
+        Verifying::Impossible
     } else {
         let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
-        Some(built.map_err(|error| failed(&error))?)
+        Verifying::By(built.map_err(|error| failed(&error))?)
     };
-    let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(&error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Witness::new(verifier, &provider)))
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        .with_custom_certificate_verifier(Arc::new(Witness::new(verifying, &provider)));
+    let mut config = match &transport.tls.identity {
+        None => builder.with_no_client_auth(),
+        Some(own) => {
+            builder.with_client_auth_cert(own.chain.clone(), own.key.clone_key()).map_err(|error| failed(&error))?
+        }
+    };
+    let (one, two) = (b"http/1.1".to_vec(), b"h2".to_vec());
+    config.alpn_protocols = match transport.http_version {
+        HttpVersion::Any => vec![two, one],
+        HttpVersion::Http1 => vec![one],
+        HttpVersion::Http2 => vec![two],
+    };
     config.resumption = Resumption::store(Arc::new(NoSessions));
     Ok(config)
 }
@@ -178,6 +214,11 @@ impl OwnCa {
             text
         });
         Ok(Self { certificates, fingerprint })
+    }
+
+    /// When the first of its certificates expires.
+    pub fn expires_at(&self) -> Option<UtcTime> {
+        certificate::first_expiry(&self.certificates)
     }
 
     /// SHA-256 over the certificates, in hex.

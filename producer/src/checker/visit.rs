@@ -6,101 +6,133 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use isitup_shared::event::FailureKind;
+use isitup_shared::event::{FailureKind, HopReport};
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
-use reqwest::{StatusCode, Url, Version};
+use reqwest::{Method, StatusCode, Url, Version};
 
-use super::body::{Buffers, Unread};
+use super::body::Buffers;
 use super::certificate::Certificate;
-use super::clients::HopClient;
+use super::clients::Clients;
 use super::failure::{self, Step};
 use super::findings::Findings;
 use super::hop::{Hop, Phase, Reached};
 use super::redirect;
+use super::request;
+use super::timings::Phases;
+use super::via::{Via, ViaKind};
 use super::words;
-use crate::site::{Route, Site};
-use crate::target;
+use crate::site::Site;
 
 /// A visit under way.
-#[derive(Debug)]
 struct Visit<'a> {
     site: &'a Site,
     /// The site's own URL.
     home: &'a Url,
-    /// The URL requested last.
-    url: Cow<'a, Url>,
+    /// What is requested next, or was requested last.
+    request: Hopping<'a>,
+    /// What was requested before, to tell loops: by method and URL.
+    trail: Vec<(Method, Url)>,
     deadline: Instant,
     found: Findings,
+    /// The phases of the last hop, and when it began.
+    hop: Phases,
+    hop_began: Instant,
     /// The client may still be about to connect for this visit.
     is_client_suspect: bool,
 }
 
-/// Visits `site` at `url` with `client`; the visit `began` just now. Gives what it found, and whether the client must be
-/// thrown away, since it may still be about to connect.
-pub(super) fn visit(
-    client: &HopClient,
-    site: &Site,
-    url: &Url,
-    began: Instant,
-    buffers: &mut Buffers,
-) -> (Findings, bool) {
+/// A request of a visit.
+struct Hopping<'a> {
+    method: Method,
+    url: Cow<'a, Url>,
+    /// Whether the body goes with it.
+    has_body: bool,
+}
+
+/// Visits `site` at `url`; the visit `began` just now. Gives what it found.
+pub(super) fn visit(clients: &mut Clients, site: &Site, url: &Url, began: Instant, buffers: &mut Buffers) -> Findings {
+    let request = &site.settings.request;
     let mut visit = Visit {
         site,
         home: url,
-        url: Cow::Borrowed(url),
+        request: Hopping { method: request.method.clone(), url: Cow::Borrowed(url), has_body: request.body.is_some() },
+        trail: Vec::new(),
         deadline: began + site.settings.timeout,
         found: Findings::default(),
+        hop: Phases::default(),
+        hop_began: began,
         is_client_suspect: false,
     };
-    if let Some(response) = visit.follow(client) {
+    if let Some(response) = visit.follow(clients) {
         visit.read(response, buffers);
     }
-    visit.found.final_url = (visit.found.redirects > 0).then(|| visit.url.to_string());
-    (visit.found, visit.is_client_suspect)
+    visit.end_hop();
+    if visit.found.redirects > 0 {
+        visit.report_hop();
+        visit.found.final_url = Some(visit.request.url.to_string());
+    }
+    visit.found
 }
 
 impl Visit<'_> {
     /// Requests the site's URL and follows redirects to the answer that counts.
-    fn follow(&mut self, client: &HopClient) -> Option<Response> {
+    fn follow(&mut self, clients: &mut Clients) -> Option<Response> {
+        let redirects = self.site.settings.redirects;
         loop {
-            let response = self.hop(client)?;
+            let response = self.hop(clients)?;
             let status = response.status();
             if status == StatusCode::SWITCHING_PROTOCOLS {
                 self.found.fail(FailureKind::Protocol, "the server switched to another protocol (status 101)");
                 return None;
             }
-            if !redirect::is_redirect(status.as_u16()) || self.site.settings.expect.status.contains(status.as_u16()) {
+            let is_expected = self.site.settings.expect.status.contains(status.as_u16());
+            if redirects.most == 0 || is_expected || !redirect::is_redirect(status.as_u16()) {
                 return Some(response);
             }
-            match redirect::target(&self.url, status.as_u16(), response.headers().get(LOCATION)) {
-                Ok(url) if self.found.redirects == redirect::MOST => {
-                    let shown = words::short(url.as_str());
-                    self.found
-                        .fail(FailureKind::Redirect, format!("more than {} redirects, now to {shown}", redirect::MOST));
-                    return None;
-                }
-                Ok(url) => {
-                    self.found.redirects += 1;
-                    self.url = Cow::Owned(url);
-                }
-                Err(detail) => {
-                    self.found.fail(FailureKind::Redirect, detail);
-                    return None;
-                }
+            if let Err(detail) = self.redirect(&response) {
+                self.found.fail(FailureKind::Redirect, detail);
+                return None;
             }
         }
     }
 
-    /// One request, until the head of its answer.
-    fn hop(&mut self, client: &HopClient) -> Option<Response> {
-        let route = self.route();
-        if let Some(detail) = literal(&self.url).and_then(|address| client.refusal(address, route)) {
-            let is_redirected = self.found.redirects > 0;
-            self.found.fail(if is_redirected { FailureKind::Redirect } else { FailureKind::InvalidUrl }, detail);
-            return None;
+    /// Makes the next request that which `response` leads to; else what is wrong with that.
+    fn redirect(&mut self, response: &Response) -> Result<(), String> {
+        let (most, status) = (self.site.settings.redirects.most, response.status().as_u16());
+        let from = &self.request;
+        let url = redirect::target(&from.url, status, response.headers().get(LOCATION))?;
+        if self.site.settings.redirects.forbid_downgrade && from.url.scheme() == "https" && url.scheme() == "http" {
+            return Err(format!("redirected from https to {}", words::short(url.as_str())));
         }
-        let hop = Arc::new(Hop::new(route));
+        let (method, has_body) = redirect::method(status, &from.method, from.has_body);
+        if has_body && url.origin() != self.home.origin() {
+            let shown = words::short(url.as_str());
+            return Err(format!("status {status} would send the body to another origin: {shown}"));
+        }
+        self.trail.push((from.method.clone(), Url::clone(&from.url)));
+        if let Some(steps) = self.trail.iter().rev().position(|(asked, at)| *asked == method && *at == url) {
+            let (shown, steps) = (words::short(url.as_str()), steps + 1);
+            return Err(match steps {
+                1 => format!("{shown} redirects to itself"),
+                steps => format!("{shown} redirects back to itself after {steps} redirects"),
+            });
+        }
+        if self.found.redirects == most {
+            let shown = words::short(url.as_str());
+            let s = if most == 1 { "" } else { "s" };
+            return Err(format!("more than {most} redirect{s}, now to {shown}"));
+        }
+        self.end_hop();
+        self.report_hop();
+        self.found.redirects += 1;
+        self.hop_began = Instant::now();
+        self.request = Hopping { method, url: Cow::Owned(url), has_body };
+        Ok(())
+    }
+
+    /// One request, until the head of its answer.
+    fn hop(&mut self, clients: &mut Clients) -> Option<Response> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             // Only redirects can have used it up.
@@ -108,65 +140,130 @@ impl Visit<'_> {
             self.found.fail(FailureKind::Timeout, detail);
             return None;
         }
-        // Headers and credentials go to the origin they were given for, and to no other.
-        let site = (self.url.origin() == self.home.origin()).then_some(self.site);
-        let answer = client.get(&self.url, site, left, &hop);
+        let is_home = self.request.url.origin() == self.home.origin();
+        let route = request::route(self.site, is_home);
+        let resolver = clients.resolver();
+        if let Some(refusal) = literal(&self.request.url).and_then(|address| resolver.literal_refusal(address, route)) {
+            self.found.fail(failure::of_address(self.found.redirects > 0), refusal);
+            return None;
+        }
+        let transport = request::transport(self.site, is_home);
+        let client = match clients.get(&transport) {
+            Ok(client) => client,
+            Err(reason) => {
+                self.found.impossible_now(reason);
+                return None;
+            }
+        };
+        let via = client.via(&self.request.url);
+        let route = request::route(self.site, is_home);
+        let hop = Arc::new(Hop::new(route));
+        hop.reached().foreign_handshakes = u8::from(via.as_ref().is_some_and(|via| via.kind == ViaKind::Https));
+        let Hopping { method, url, has_body } = &self.request;
+        let answer = client.send(request::request(self.site, is_home, method, url, *has_body, left), &hop);
         let reached = mem::take(&mut *hop.reached());
-        self.found.phases.add(&reached, Instant::now());
-        if let Some(certificate) = &reached.certificate {
-            self.found.certificate = Certificate::read(certificate);
+        self.hop.add(&reached, Instant::now());
+        if !reached.chain.is_empty() {
+            self.found.certificate = Certificate::of_chain(&reached.chain);
         }
         match answer {
             Ok(response) => {
-                self.found.status = Some(response.status().as_u16());
-                self.found.http_version = Some(version(response.version()));
                 self.found.remote_addr = response.remote_addr();
-                Some(response)
+                self.answered(response, via.as_ref())
             }
             Err(error) => {
-                self.found.remote_addr = sole_address(&self.url, &reached);
-                let step = Step { url: &self.url, reached: &reached, timeout: self.site.settings.timeout };
-                self.found.failure =
-                    Some(failure::of_request(&error, &step, self.found.certificate, self.found.redirects > 0));
-                self.is_client_suspect = reached.phase() == Phase::Waiting && error.is_timeout();
+                self.found.status = None;
+                let port = route.connect_to.and_then(|to| to.port);
+                self.found.remote_addr =
+                    if via.is_none() { sole_address(&self.request.url, port, &reached) } else { None };
+                self.fail(&error, &reached, port, via.as_ref());
+                if self.is_client_suspect {
+                    clients.discard(&transport);
+                }
                 None
             }
         }
     }
 
-    /// Where the URL's connection is made to.
-    fn route(&self) -> Route {
-        let route = self.site.route();
-        if self.url.host() == self.home.host() { route } else { Route { connect_to: None, ..route } }
+    /// Takes note of the head of an answer; `None` where it is none that the site gave.
+    fn answered(&mut self, mut response: Response, via: Option<&Via>) -> Option<Response> {
+        self.found.status = None;
+        if response.version() == Version::HTTP_09 {
+            self.found.fail(FailureKind::Protocol, failure::of_garbage(&mut response));
+            return None;
+        }
+        // Only a proxy asks for such credentials; a tunnel's are asked for before there is an answer.
+        if let Some(via) = via.filter(|via| via.is_http() && self.request.url.scheme() == "http")
+            && response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+        {
+            self.found.fail(FailureKind::ConnectRefused, via.refusal());
+            return None;
+        }
+        self.found.status = Some(response.status().as_u16());
+        self.found.http_version = Some(version(response.version()));
+        Some(response)
+    }
+
+    fn fail(&mut self, error: &reqwest::Error, reached: &Reached, port: Option<u16>, via: Option<&Via>) {
+        let settings = &self.site.settings;
+        let step = Step {
+            url: &self.request.url,
+            reached,
+            timeout: settings.timeout,
+            port,
+            via,
+            body_size: settings.request.body.as_ref().filter(|_| self.request.has_body).map(|body| body.expose().len()),
+            is_redirected: self.found.redirects > 0,
+        };
+        let failure = failure::of_request(error, &step, self.found.certificate.as_ref());
+        self.found.prober_fault = failure::is_of_prober(error, &step).then(|| failure.detail.clone());
+        self.is_client_suspect = reached.phase() == Phase::Waiting && error.is_timeout();
+        self.found.failed(failure);
     }
 
     fn read(&mut self, mut response: Response, buffers: &mut Buffers) {
-        let settings = &self.site.settings;
-        let began = Instant::now();
+        let (settings, began) = (&self.site.settings, Instant::now());
+        let expect = &settings.expect;
+        self.found.judge_head(expect, response.status().as_u16(), response.headers());
+        self.found.is_head_judged = true;
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
-        let pattern = settings.expect.body.as_ref();
-        let (size, end) = buffers.read(&mut response, settings.max_body_size, self.deadline, pattern.is_some());
-        self.found.phases.body = Some(began.elapsed());
+        let is_kept = expect.body.is_some() || expect.body_not.is_some() || !expect.json.is_empty();
+        let (size, end) = buffers.read(&mut response, settings.max_body_size, self.deadline, is_kept);
+        self.hop.body = Some(began.elapsed());
         self.found.body_bytes = Some(size);
-        if let Err(unread) = end {
-            // An unexpected status says more than what then became of its page.
-            if self.found.status.is_some_and(|status| settings.expect.status.contains(status)) {
-                self.found.failure = Some(failure::of_body(&unread, settings.max_body_size, settings.timeout));
+        match end {
+            Err(unread) => {
+                let failure = failure::of_body(&unread, settings.max_body_size, settings.timeout);
+                self.found.failed(failure);
             }
-            // What was read of it is no body to be judged.
-            if matches!(unread, Unread::TooLarge) {
-                buffers.shrink();
+            Ok(()) => {
+                if is_kept {
+                    self.found.judge_text(expect, &buffers.text(content_type.as_ref()));
+                }
+                self.found.is_text_judged = true;
             }
-            return;
         }
-        self.found.body_matched = pattern.map(|pattern| pattern.is_in(&buffers.text(content_type.as_ref())));
         buffers.shrink();
+    }
+
+    /// Adds the phases of the hop that ended to those of the visit.
+    fn end_hop(&mut self) {
+        self.found.phases.merge(&self.hop);
+    }
+
+    /// Keeps the hop that ended for the report, and forgets its phases.
+    fn report_hop(&mut self) {
+        self.found.hops.push(HopReport {
+            url: self.request.url.to_string(),
+            status: self.found.status,
+            remote_addr: self.found.remote_addr.map(|address| address.to_string()),
+            timings_us: mem::take(&mut self.hop).with_total(self.hop_began.elapsed()),
+        });
     }
 }
 
 fn version(version: Version) -> &'static str {
     match version {
-        Version::HTTP_09 => "HTTP/0.9",
         Version::HTTP_10 => "HTTP/1.0",
         Version::HTTP_2 => "HTTP/2.0",
         Version::HTTP_3 => "HTTP/3.0",
@@ -175,11 +272,11 @@ fn version(version: Version) -> &'static str {
 }
 
 /// The address that was connected to when there was no answer to tell it: known where there was but one to choose from.
-fn sole_address(url: &Url, reached: &Reached) -> Option<SocketAddr> {
+fn sole_address(url: &Url, port: Option<u16>, reached: &Reached) -> Option<SocketAddr> {
     if reached.phase() < Phase::Tls {
         return None;
     }
-    match failure::addresses(url, reached).as_slice() {
+    match failure::addresses(url, port, reached).as_slice() {
         [sole] => Some(*sole),
         _ => None,
     }
@@ -187,5 +284,9 @@ fn sole_address(url: &Url, reached: &Reached) -> Option<SocketAddr> {
 
 /// The address that a URL names by itself.
 pub(super) fn literal(url: &Url) -> Option<IpAddr> {
-    target::literal(&url.host()?)
+    match url.host()? {
+        url::Host::Ipv4(address) => Some(address.into()),
+        url::Host::Ipv6(address) => Some(address.into()),
+        url::Host::Domain(_) => None,
+    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use isitup_shared::config::{Entry, Section};
 
+use super::contradictions::contradiction;
 use super::settings::{self, Place, Reader};
 use crate::site::{Site, SiteSettings};
 use crate::target::{Target, redacted};
@@ -42,6 +43,13 @@ impl Layers {
         Self { defaults: Arc::new(defaults), groups }
     }
 
+    /// The groups that have settings of their own.
+    pub(super) fn group_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.groups.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
     /// What holds in `group`, or where a site names none. A group need not have settings of its own.
     fn of(&self, group: Option<&str>) -> Arc<SiteSettings> {
         let Some(name) = group.or(self.defaults.group.as_deref()) else { return Arc::clone(&self.defaults) };
@@ -54,10 +62,10 @@ impl Layers {
 }
 
 /// Reads all sites below `root`.
-pub(super) fn read(root: &mut Section, reader: &mut Reader<'_>, layers: &Layers) -> Vec<Site> {
+pub(super) fn read(root: &mut Section, reader: &mut Reader<'_>, layers: &Layers, denies: bool) -> Vec<Site> {
     let entries = root.entries("domains");
     let files = root.entries("domains_file");
-    let mut list = List { reader, layers, sites: Vec::with_capacity(entries.len()), places: HashMap::new() };
+    let mut list = List { reader, layers, denies, sites: Vec::with_capacity(entries.len()), places: HashMap::new() };
     for (i, entry) in entries.into_iter().enumerate() {
         list.entry(&format!("domains[{i}]"), entry);
     }
@@ -70,6 +78,8 @@ pub(super) fn read(root: &mut Section, reader: &mut Reader<'_>, layers: &Layers)
 struct List<'a, 'b> {
     reader: &'a mut Reader<'b>,
     layers: &'a Layers,
+    /// Whether there are networks that must not be connected to.
+    denies: bool,
     sites: Vec<Site>,
     /// Where each name stands.
     places: HashMap<Arc<str>, String>,
@@ -120,7 +130,7 @@ impl List<'_, '_> {
         match matching(&path) {
             Ok(files) => files.iter().for_each(|file| self.file(file, &place, &settings)),
             Err(reason) => {
-                self.reader.refuse(&place, "domains_file", format!("{:?} {reason}", path.display().to_string()));
+                self.reader.refuse(&place, "domains_file", format!("{:?} {reason}", path.display().to_string()))
             }
         }
     }
@@ -154,11 +164,6 @@ impl List<'_, '_> {
             self.reader.refuse(place, path, message.into());
             return;
         }
-        if let Some(address) = site.endpoint.literal().filter(|address| !site.route().takes(*address)) {
-            let message = format!("the host {address} is not of the ip_version that holds here: change one of the two");
-            self.reader.refuse(place, path, message);
-            return;
-        }
         // A site without a name of its own is called by its URL as typed, where `/` may be left out: still the same site.
         let key = if site.name == site.shown_url { site.endpoint.normal().into() } else { Arc::clone(&site.name) };
         if let Some(first) = self.places.get(&key) {
@@ -167,6 +172,11 @@ impl List<'_, '_> {
                 &*site.name
             );
             self.reader.refuse(place, path, message);
+            return;
+        }
+        if let Some((key, message)) = contradiction(&site, self.denies) {
+            let key = if path.is_empty() { String::new() } else { format!("{path}.{key}") };
+            self.reader.refuse(place, &key, message);
             return;
         }
         self.places.insert(key, place.to_owned());

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isitup_shared::config::{ByteSize, Problem, Section};
+use reqwest::header::HOST;
 
 use crate::checker::{Identity, OwnCa, Transport};
 use crate::site::{ConnectTo, FollowRedirects, NameServer, Redirects, Route, SiteSettings};
@@ -21,8 +22,6 @@ const LARGEST_BODY: u64 = 1 << 30;
 pub(super) struct Reader<'a> {
     /// What relative paths are relative to.
     folder: &'a Path,
-    /// Checks are kept from some networks, so they may go through no proxy.
-    pub(super) has_denied_networks: bool,
     /// Each file is read once, however many sites name it.
     pub(super) cas: HashMap<PathBuf, Option<Arc<OwnCa>>>,
     pub(super) identities: HashMap<(PathBuf, PathBuf), Option<Arc<Identity>>>,
@@ -69,7 +68,6 @@ impl<'a> Reader<'a> {
     pub(super) fn new(folder: Option<&'a Path>) -> Self {
         Self {
             folder: folder.unwrap_or(Path::new("")),
-            has_denied_networks: false,
             cas: HashMap::new(),
             identities: HashMap::new(),
             transports: HashMap::new(),
@@ -99,36 +97,23 @@ impl<'a> Reader<'a> {
             |timeout: &Duration| !timeout.is_zero() && *timeout <= LONGEST_TIMEOUT,
             "more than 0s and at most 1h is allowed",
         );
+        let request = self.request(section, place, &base.request);
+        let route = route(section, place, base.route);
+        // HTTP/2 has no Host header, but the authority of the URL.
+        let must_be_http1 = request.headers.contains_key(HOST) || route.connect_to.is_some_and(|to| to.port.is_some());
         SiteSettings {
             group: group(section).map(Into::into).or_else(|| base.group.clone()),
             interval: interval.unwrap_or(base.interval),
             timeout: timeout.unwrap_or(base.timeout),
             max_body_size: max_body_size(section, place).unwrap_or(base.max_body_size),
-            request: self.request(section, place, &base.request),
+            request,
             redirects: redirects(section, place, base.redirects),
-            transport: self.transport(section, place, &base.transport),
-            route: self.route(section, place, base.route),
+            transport: self.transport(section, place, &base.transport, must_be_http1),
+            route,
             send: send(section, place).or_else(|| base.send.clone()),
             expect: self.expect(section, place, &base.expect),
-        }
-    }
-
-    fn route(&mut self, section: &mut Section, place: Place<'_>, base: Route) -> Route {
-        let at = section.place_of("connect_to");
-        let connect_to = if place.is_for(&[Kind::Http, Kind::Tcp, Kind::Tls], section, &["connect_to"]) {
-            section.get::<ConnectTo>("connect_to")
-        } else {
-            None
-        };
-        let family = section.get("ip_version").unwrap_or(base.family);
-        if let Some(ConnectTo { ip, .. }) = connect_to.filter(|other| !family.contains(other.ip)) {
-            let message = format!("{ip} is not an address of the ip_version that holds here: change one of the two");
-            self.refuse(&at, &format!("{}.connect_to", place.path), message);
-        }
-        Route {
-            family,
-            connect_to: connect_to.or(base.connect_to),
-            resolver: section.get::<NameServer>("resolver").map(|server| server.0).or(base.resolver),
+            confirm: self.confirm(section, base.confirm),
+            maintenance: self.maintenance(section, place, &base.maintenance),
         }
     }
 
@@ -164,6 +149,19 @@ fn redirects(section: &mut Section, place: Place<'_>, base: Redirects) -> Redire
     Redirects {
         most: most.map_or(base.most, |most| most.0),
         forbid_downgrade: section.get("forbid_downgrade").unwrap_or(base.forbid_downgrade),
+    }
+}
+
+fn route(section: &mut Section, place: Place<'_>, base: Route) -> Route {
+    let connect_to = if place.is_for(&[Kind::Http, Kind::Tcp, Kind::Tls], section, &["connect_to"]) {
+        section.get::<ConnectTo>("connect_to")
+    } else {
+        None
+    };
+    Route {
+        family: section.get("ip_version").unwrap_or(base.family),
+        connect_to: connect_to.or(base.connect_to),
+        resolver: section.get::<NameServer>("resolver").map(|server| server.0).or(base.resolver),
     }
 }
 

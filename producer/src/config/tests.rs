@@ -84,9 +84,28 @@ fn each_mistake_in_a_site_is_told_with_file_line_key_value_and_what_is_allowed()
             "{proxy: 'ftp://u:s3cret@p'}",
             "proxy: (not shown) is not a proxy: write http://host:port, https://host:port, socks5://host:port or `environment`",
         ),
+        ("{confirm: {times: 11}}", r#"confirm.times: "11": 0 to 10 is allowed"#),
+        ("{confirm: {within: 2m}}", r#"confirm.within: "2m": more than 0s and at most 1m is allowed"#),
         (
-            "{ip_version: 6, connect_to: 192.0.2.1}",
-            "connect_to: 192.0.2.1 is not an address of the ip_version that holds here: change one of the two",
+            "{maintenance: [sometimes]}",
+            r#"maintenance[0]: "sometimes": write a window as {from: .., to: ..} or {weekly: Sun 02:00-04:00, time_zone: Europe/Berlin}"#,
+        ),
+        ("{maintenance: [{from: '2026-12-01T22:00:00Z'}]}", "maintenance[0]: needs `from` and `to`, or `weekly` alone"),
+        (
+            "{maintenance: [{from: x, to: '2026-12-01T22:00:00Z'}]}",
+            r#"maintenance[0].from: "x" is no time: write it like 2026-12-01T22:00:00Z"#,
+        ),
+        (
+            "{maintenance: [{from: '2026-12-02', to: '2026-12-01'}]}",
+            r#"maintenance[0].to: "2026-12-01" is not after "2026-12-02""#,
+        ),
+        (
+            "{maintenance: [{weekly: Sunday}]}",
+            r#"maintenance[0].weekly: "Sunday" is no time of the week: write it like Sun 02:00-04:00 or Mon-Fri 22:00-02:00"#,
+        ),
+        (
+            "{maintenance: [{weekly: 'Sun 02:00-03:00', time_zone: Berlin}]}",
+            r#"maintenance[0].time_zone: "Berlin" is no time zone such as Europe/Berlin"#,
         ),
         ("{no_proxy: [a.test]}", "no_proxy: stands here without a `proxy`"),
         (
@@ -169,11 +188,11 @@ fn each_mistake_in_the_list_of_sites_is_told() {
         ),
         (
             "domains: [{url: a.test, intervall: 1s}]",
-            "config.yml:2: domains[0].intervall: unknown key; allowed here: basic_auth, bearer_token, bearer_token_env, bearer_token_file, body, body_env, body_file, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, max_body_size, method, name, no_proxy, proxy, proxy_env, proxy_file, resolver, timeout, tls, url, user_agent",
+            "config.yml:2: domains[0].intervall: unknown key; allowed here: basic_auth, bearer_token, bearer_token_env, bearer_token_file, body, body_env, body_file, confirm, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, maintenance, max_body_size, method, name, no_proxy, proxy, proxy_env, proxy_file, resolver, timeout, tls, url, user_agent",
         ),
         (
             "domains: [a.test]\ndefaults: {url: b.test}",
-            "config.yml:3: defaults.url: unknown key; allowed here: basic_auth, bearer_token, bearer_token_env, bearer_token_file, body, body_env, body_file, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, max_body_size, method, no_proxy, proxy, proxy_env, proxy_file, resolver, send, timeout, tls, user_agent",
+            "config.yml:3: defaults.url: unknown key; allowed here: basic_auth, bearer_token, bearer_token_env, bearer_token_file, body, body_env, body_file, confirm, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, maintenance, max_body_size, method, no_proxy, proxy, proxy_env, proxy_file, resolver, send, timeout, tls, user_agent",
         ),
         (
             "domains:\n- a.test\n- https://a.test/",
@@ -192,56 +211,6 @@ fn each_mistake_in_the_list_of_sites_is_told() {
     for (yaml, expected) in cases {
         assert_eq!(read(yaml).unwrap_err(), expected, "{yaml}");
     }
-}
-
-#[test]
-fn a_host_that_is_written_as_an_address_is_of_the_ip_version_that_holds() {
-    let v4 = "the host 192.0.2.1 is not of the ip_version that holds here: change one of the two";
-    for (yaml, expected) in [
-        ("domains: [{url: 'http://192.0.2.1', ip_version: 6}]", format!("config.yml:2: domains[0]: {v4}")),
-        ("domains: ['tcp://192.0.2.1:1']\ndefaults: {ip_version: 6}", format!("config.yml:2: domains[0]: {v4}")),
-        ("domains: [{url: 'dns://192.0.2.1/a.test', ip_version: 6}]", format!("config.yml:2: domains[0]: {v4}")),
-        (
-            "domains: [{url: 'tls://[::1]', ip_version: 4}]",
-            "config.yml:2: domains[0]: the host ::1 is not of the ip_version that holds here: change one of the two"
-                .into(),
-        ),
-    ] {
-        assert_eq!(read(yaml).unwrap_err(), expected);
-    }
-    read("domains: [{url: 'http://192.0.2.1', ip_version: 6, connect_to: '::1'}, {url: 'http://192.0.2.2', ip_version: 4}]")
-        .unwrap();
-}
-
-#[test]
-fn networks_that_checks_are_kept_from_are_read_and_stand_beside_no_proxy() {
-    let settings =
-        read("domains: [a.test]\nproducer: {deny_networks: [loopback, metadata, 10.0.0.0/8, '::1']}").unwrap();
-    let networks: Vec<String> = settings.producer.deny_networks.iter().map(ToString::to_string).collect();
-    assert_eq!(networks, ["loopback", "metadata", "10.0.0.0/8", "::1/128"]);
-    let beside = |proxy: &str| {
-        format!("{proxy} would connect where producer.deny_networks cannot be enforced: remove one of the two")
-    };
-    for (yaml, expected) in [
-        (
-            "domains: [a.test]\nproducer: {deny_networks: [lan]}",
-            r#"config.yml:3: producer.deny_networks[0]: "lan" is not a network: loopback, private, link-local, metadata, multicast, or one such as 192.0.2.0/24 or 2001:db8::/32"#.to_owned(),
-        ),
-        (
-            "domains: [{url: a.test, proxy: 'http://u:s3cret@p:3128'}]\nproducer: {deny_networks: private}",
-            format!("config.yml:2: domains[0].proxy: {}", beside("http://p:3128/")),
-        ),
-        (
-            "domains: [a.test]\ndefaults: {proxy: environment}\nproducer: {deny_networks: [private]}",
-            format!("config.yml:3: defaults.proxy: {}", beside("environment")),
-        ),
-    ] {
-        assert_eq!(read(yaml).unwrap_err(), expected, "{yaml}");
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("config.yml");
-    fs::write(&file, "producer: {deny_networks: [private], colour: red}\n").unwrap();
-    assert_eq!(Sites::load(Some(&file)).unwrap().deny_networks.len(), 1, "for single checks too");
 }
 
 #[test]
@@ -325,6 +294,48 @@ fn a_setting_that_a_kind_of_site_does_not_have_is_a_mistake_there_and_none_in_th
 }
 
 #[test]
+fn settings_that_cannot_be_together_are_told() {
+    for (site, expected) in [
+        (
+            "{url: 'http://u:p@a.test', bearer_token: x}",
+            "url: has credentials, and an Authorization is configured too: keep one of the two",
+        ),
+        (
+            "{url: a.test, http_version: 2, headers: {Host: b.test}}",
+            "http_version: 2 takes no Host header of its own: leave out one of the two",
+        ),
+        (
+            "{url: a.test, http_version: 2, connect_to: '192.0.2.1:8443'}",
+            "http_version: 2 cannot be had with a port in connect_to: leave out one of the two",
+        ),
+        (
+            "{url: a.test, proxy: 'http://p', resolver: 192.0.2.1}",
+            "proxy: resolves names by itself: leave out connect_to and resolver, or the proxy",
+        ),
+        (
+            "{url: 'http://192.0.2.7', connect_to: 192.0.2.1}",
+            "connect_to: stands in for what a name resolves to, and the URL has an address: write that into the URL",
+        ),
+        ("{url: 'tcp://192.0.2.7:1', ip_version: 6}", "ip_version: is not that of the address in the URL"),
+        ("{url: a.test, connect_to: 192.0.2.7, ip_version: 6}", "ip_version: is not that of the address in connect_to"),
+        (
+            "{url: a.test, method: HEAD, expect: {body: x}}",
+            "method: HEAD is answered without a body: leave out expect.body and expect.json, or use GET",
+        ),
+        (
+            "{url: a.test, basic_auth: {username: u}, bearer_token: x}",
+            "basic_auth: stands beside bearer_token; keep one of the two",
+        ),
+    ] {
+        let expected = format!("config.yml:2: domains[0].{expected}");
+        assert_eq!(read(&format!("domains: [{site}]")).unwrap_err(), expected);
+    }
+    let denying = "producer: {deny_networks: [loopback, 10.0.0.0/8]}\ndomains: [{url: a.test, proxy: environment}]";
+    let expected = "config.yml:3: domains[0].proxy: resolves names by itself, so that producer.deny_networks could not be enforced: remove one";
+    assert_eq!(read(denying).unwrap_err(), expected);
+}
+
+#[test]
 fn settings_come_from_the_site_then_its_group_then_the_defaults() {
     let yaml = "defaults: {interval: 7s, timeout: 3s}\ngroups: {web: {timeout: 2s, expect: {body: hi}}}\n\
                 domains: [{url: a.test, group: web}, {url: b.test, group: web, timeout: 1s}, {url: c.test, group: x}, d.test]\n\
@@ -380,7 +391,7 @@ fn the_other_service_s_sections_and_for_single_checks_kafka_too_are_left_alone()
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.yml");
     fs::write(&file, "defaults: {timeout: 3s}\nlog: {}\n").unwrap();
-    let sites = Sites::load(Some(&file)).unwrap();
+    let (sites, _) = Sites::load(Some(&file)).unwrap();
     assert_eq!((sites.defaults.timeout, sites.list.len()), (Duration::from_secs(3), 0));
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use isitup_shared::config::Section;
 
 use super::settings::{Place, Reader};
-use crate::checker::{Identity, IdentityError, OwnCa, Proxy, TlsOptions, Transport};
+use crate::checker::{HttpVersion, Identity, IdentityError, OwnCa, Proxy, TlsOptions, Transport};
 use crate::target::Kind;
 
 const HTTP_KEYS: [&str; 5] = ["http_version", "proxy", "proxy_file", "proxy_env", "no_proxy"];
@@ -16,11 +16,15 @@ impl Reader<'_> {
         section: &mut Section,
         place: Place<'_>,
         base: &Arc<Transport>,
+        must_be_http1: bool,
     ) -> Arc<Transport> {
         let (mut http_version, mut proxy) = (base.http_version, base.proxy.clone());
         if place.is_for(&[Kind::Http], section, &HTTP_KEYS) {
             http_version = section.get("http_version").unwrap_or(http_version);
             proxy = self.proxy(section, place.path).or(proxy);
+        }
+        if must_be_http1 && http_version == HttpVersion::Any {
+            http_version = HttpVersion::Http1;
         }
         let tls = if place.is_for(&[Kind::Http, Kind::Tls], section, &["tls"]) {
             self.tls(section, place.path, &base.tls)
@@ -43,15 +47,7 @@ impl Reader<'_> {
             return None;
         };
         match Proxy::parse(&text, no_proxy.unwrap_or_default()) {
-            Ok(proxy) => {
-                if self.has_denied_networks {
-                    let message = format!(
-                        "{proxy} would connect where producer.deny_networks cannot be enforced: remove one of the two"
-                    );
-                    self.refuse(&place, &format!("{path}.proxy"), message);
-                }
-                Some(proxy)
-            }
+            Ok(proxy) => Some(proxy),
             Err(message) => {
                 self.refuse(&place, &format!("{path}.proxy"), message);
                 None

@@ -91,11 +91,6 @@ pub struct Route {
 }
 
 impl Route {
-    /// Whether a host that is written as `address` can be connected to.
-    pub fn takes(&self, address: IpAddr) -> bool {
-        self.family.contains(self.connect_to.map_or(address, |other| other.ip))
-    }
-
     pub(super) fn describe(self, parts: &mut Vec<(&str, String)>) {
         match self.family {
             IpFamily::Any => {}

@@ -1,7 +1,9 @@
 //! TLS: what is trusted, what is not and why, and what is told of the certificate.
 
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
+use crate::http2::answer_http2;
 use crate::server::{answering, answering_tls, check_by, failure, patient, serving, trusting, wait_for_end};
 
 const WELL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
@@ -36,12 +39,36 @@ impl Authority {
 
     /// A server on `site.test` with a certificate that `change` has changed.
     pub(crate) fn server(&self, change: impl FnOnce(&mut CertificateParams)) -> SocketAddr {
-        let mut params = CertificateParams::new(vec!["site.test".to_owned()]).unwrap();
+        answering_tls(self.config("site.test", change), WELL)
+    }
+
+    /// What a server named `name` needs, its certificate changed by `change`.
+    pub(crate) fn config(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Arc<ServerConfig> {
+        let (certificate, key) = self.signed(name, change);
+        config(certificate.der().clone(), &key, &[])
+    }
+
+    /// A certificate for `name`, and its key.
+    pub(crate) fn certified(&self, name: &str) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let (certificate, key) = self.signed(name, |_| {});
+        (vec![certificate.der().clone()], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+    }
+
+    /// Files in `folder` with a certificate for a client, and its key.
+    pub(crate) fn client_files(&self, folder: &Path) -> (PathBuf, PathBuf) {
+        let (certificate, key) = self.signed("client.test", |_| {});
+        let files = (folder.join("client.crt"), folder.join("client.key"));
+        fs::write(&files.0, certificate.pem()).unwrap();
+        fs::write(&files.1, key.serialize_pem()).unwrap();
+        files
+    }
+
+    fn signed(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> (rcgen::Certificate, KeyPair) {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_after = date_time_ymd(2099, 12, 31);
         change(&mut params);
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        answering_tls(config(certificate.der().clone(), &key, &[]), WELL)
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
 
     fn check(&self, host: &str, address: SocketAddr, settings: SiteSettings) -> Check {
@@ -113,7 +140,7 @@ fn what_is_no_tls_at_all_is_tls_as_well() {
     assert_eq!(told(plain), "tls: the server does not speak TLS on this port, but perhaps plain HTTP");
     assert!(told(closing).starts_with("tls: connection "), "{}", told(closing));
     let http_on_tls = failure(&crate::server::check(&format!("http://{}", authority.server(|_| {})), patient()));
-    assert!(http_on_tls.starts_with("protocol: "), "{http_on_tls}");
+    assert_eq!(http_on_tls, "protocol: the server speaks TLS on this port");
 }
 
 #[test]
@@ -150,52 +177,24 @@ fn a_plain_server_is_asked_by_the_same_checker() {
     assert_eq!(failure(&check_by(&trust, &format!("http://{}", answering(WELL)), patient())), "up");
 }
 
-/// A server that asks for a client certificate and, where it `must` have one, goes away without.
-pub(crate) fn asking_clients(authority: &Authority, must: bool) -> Arc<ServerConfig> {
+#[test]
+fn a_server_that_wants_a_client_certificate_says_so_after_the_handshake() {
+    let authority = Authority::named("system");
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["site.test".to_owned()]).unwrap();
     let certificate = params.signed_by(&key, &authority.issuer).unwrap().der().clone();
     let mut roots = RootCertStore::empty();
     roots.add(authority.certificate.clone()).unwrap();
     let provider = Arc::new(ring::default_provider());
-    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-    let clients = if must { clients } else { clients.allow_unauthenticated() };
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_client_cert_verifier(clients.build().unwrap())
+        .with_client_cert_verifier(clients)
         .with_single_cert(vec![certificate], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
         .unwrap();
-    Arc::new(config)
-}
-
-#[test]
-fn a_server_that_wants_a_client_certificate_says_so_after_the_handshake() {
-    let authority = Authority::named("system");
-    let server = answering_tls(asking_clients(&authority, true), WELL);
-    let check = authority.check("site.test", server, patient());
+    let check = authority.check("site.test", answering_tls(Arc::new(config), WELL), patient());
     assert_eq!(failure(&check), "tls: the server wants a client certificate");
-}
-
-/// As much of an HTTP/2 server as one request without a body needs.
-fn answer_http2(mut stream: impl Read + Write) -> io::Result<()> {
-    const HEADERS: u8 = 1;
-    const SETTINGS: u8 = 4;
-    stream.read_exact(&mut [0; 24])?;
-    stream.write_all(&[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0])?;
-    loop {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head)?;
-        let length = usize::from(head[1]) << 8 | usize::from(head[2]);
-        stream.read_exact(&mut vec![0; length])?;
-        match (head[3], head[4]) {
-            (SETTINGS, 0) => stream.write_all(&[0, 0, 0, SETTINGS, 1, 0, 0, 0, 0])?,
-            // `:status: 200` is entry 8 of HPACK's static table; the stream and its headers end here.
-            (HEADERS, _) => stream.write_all(&[0, 0, 1, HEADERS, 5, 0, 0, 0, 1, 0x88])?,
-            _ => {}
-        }
-        stream.flush()?;
-    }
 }
 
 #[test]
@@ -207,7 +206,7 @@ fn a_server_that_offers_http2_is_asked_by_it() {
     let config = config(params.signed_by(&key, &authority.issuer).unwrap().der().clone(), &key, &["h2"]);
     let address = serving(move |stream| {
         let tls = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
-        answer_http2(StreamOwned::new(tls, stream))
+        answer_http2(StreamOwned::new(tls, stream), crate::http2::WELL)
     });
     let check = authority.check("site.test", address, patient());
     assert_eq!((failure(&check).as_str(), check.http_version.as_deref()), ("up", Some("HTTP/2.0")));

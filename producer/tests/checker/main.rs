@@ -3,12 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a helper that cannot do its work fails the test that called it")]
 
 mod answers;
+mod bombs;
 mod certificates;
+mod chains;
 mod deny;
 mod dns;
+mod expectations;
 mod failures;
+mod hops;
+mod http2;
 mod name_server;
+mod proxies;
 mod redirects;
+mod requests;
 mod server;
 mod stalls;
 mod tcp;

@@ -6,7 +6,7 @@
 
 mod kafka;
 mod layers;
-mod networks;
+mod network;
 mod postgres;
 mod scalar;
 mod section;
@@ -17,7 +17,7 @@ mod yaml;
 
 pub use kafka::{Format, KafkaConfig, TopicShape};
 pub use layers::load;
-pub use networks::DeniedNetwork;
+pub use network::Network;
 pub use postgres::{PostgresConfig, SchemaName};
 pub use scalar::{ByteSize, Scalar};
 pub use section::{Entry, Problem, Problems, Section};

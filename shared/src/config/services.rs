@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ByteSize, DeniedNetwork, Scalar, Section};
+use super::{ByteSize, Network, Scalar, Section};
 
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +51,14 @@ pub struct ProducerConfig {
     pub location: String,
     /// The most threads that check sites at one time.
     pub workers: usize,
-    /// Networks that no check may connect to.
-    pub deny_networks: Vec<DeniedNetwork>,
     /// Where results wait for Kafka.
     pub spool: SpoolConfig,
     /// Where health and metrics are served.
     pub listen: SocketAddr,
+    /// Networks that no check may connect to.
+    pub deny_networks: Vec<Network>,
+    /// Addresses, `host:port`, that answer while this machine's network is well.
+    pub reference: Vec<String>,
 }
 
 /// The producer's durable queue.
@@ -78,7 +80,6 @@ impl ProducerConfig {
         let location =
             section.get_where("location", |name: &String| !name.trim().is_empty(), "a location must not be empty");
         let workers = section.get_in("workers", 1..=10_000).unwrap_or(512);
-        let deny_networks = deny_networks(&mut section);
         let mut spool = section.section("spool");
         let spool_config = SpoolConfig {
             path: spool.get::<String>("path").map_or_else(|| "/var/lib/isitup".into(), PathBuf::from),
@@ -88,19 +89,31 @@ impl ProducerConfig {
         };
         spool.finish();
         let listen = section.get("listen").unwrap_or_else(|| loopback(9101));
+        let deny_networks = section.list("deny_networks").unwrap_or_default();
+        let reference = section.list::<Reference>("reference").unwrap_or_default();
         section.finish();
-        let location = location.unwrap_or_else(|| "default".into());
-        Self { location, workers, deny_networks, spool: spool_config, listen }
-    }
-
-    /// Reads of the section `producer` of `root` only which networks checks are kept from, and leaves the rest alone.
-    pub fn read_deny_networks(root: &mut Section) -> Vec<DeniedNetwork> {
-        deny_networks(&mut root.section("producer"))
+        Self {
+            location: location.unwrap_or_else(|| "default".into()),
+            workers,
+            spool: spool_config,
+            listen,
+            deny_networks,
+            reference: reference.into_iter().map(|Reference(address)| address).collect(),
+        }
     }
 }
 
-fn deny_networks(section: &mut Section) -> Vec<DeniedNetwork> {
-    section.list("deny_networks").unwrap_or_default()
+/// An address that answers while the network is well.
+struct Reference(String);
+
+impl Scalar for Reference {
+    const WHAT: &'static str = "an address that accepts connections, such as 1.1.1.1:443 or example.com:443";
+
+    fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let is_well = !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0);
+        is_well.then(|| Self(text.to_owned()))
+    }
 }
 
 /// The consumer's own settings.

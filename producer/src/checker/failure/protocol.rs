@@ -1,15 +1,20 @@
 //! What was wrong with an answer, in words for people. Its kind is certain before these words are looked for.
 
 use std::error::Error;
-use std::io;
+use std::io::{self, Read};
 
 use super::{cause, causes};
 
 /// The HTTP library's words in the causes of an error, and ours for them; the first that is found counts.
-const WORDS_OF_HEADS: [(&str, &str); 12] = [
+const WORDS_OF_HEADS: [(&str, &str); 17] = [
     ("message head is too large", "the head of the answer is too large"),
     ("too many headers", "the head of the answer is too large"),
     ("found HTTP2 preface", "the server speaks HTTP/2 unasked"),
+    ("stream error received", "the server reset the HTTP/2 stream"),
+    ("connection error received", "the server ended the HTTP/2 connection"),
+    ("frame with invalid size", "the answer is not HTTP/2"),
+    ("connection error detected", "the server broke the HTTP/2 protocol"),
+    ("stream error detected", "the server broke the HTTP/2 protocol"),
     ("invalid HTTP version", "the answer is not HTTP"),
     ("invalid HTTP status", "the answer has no valid status"),
     ("invalid content-length", "the answer has no valid Content-Length"),
@@ -34,6 +39,17 @@ pub(super) fn of_head(error: &(dyn Error + 'static)) -> String {
     found.map_or("the answer is not HTTP", |(_, ours)| ours).to_owned()
 }
 
+/// What an answer is that begins with no status line, as far as its first bytes tell.
+pub(in super::super) fn of_garbage(answer: &mut impl Read) -> String {
+    let mut begin = [0; 3];
+    let length = answer.read(&mut begin).unwrap_or_default();
+    match &begin[..length] {
+        // A TLS record: an alert or a handshake, of any version.
+        [0x15 | 0x16, 0x03, ..] => "the server speaks TLS on this port".into(),
+        _ => "the answer is not HTTP".into(),
+    }
+}
+
 /// Why a body broke off.
 pub(super) fn of_body(error: &io::Error) -> String {
     if let Some(reason) = of_socket(error, "within the body") {
@@ -49,8 +65,8 @@ pub(super) fn of_body(error: &io::Error) -> String {
     }
 }
 
-/// Why the socket failed at the time `when`, where it was the socket.
-pub(super) fn of_socket(error: &(dyn Error + 'static), when: &str) -> Option<String> {
+/// What became of the socket, where that is all there is to say.
+pub(in super::super) fn of_socket(error: &(dyn Error + 'static), when: &str) -> Option<String> {
     match cause::<io::Error>(error)?.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted => {
             Some(format!("connection reset {when}"))

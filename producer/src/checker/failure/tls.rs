@@ -12,7 +12,7 @@ use super::super::words;
 use super::cause;
 
 /// One short line for `error`, met while shaking hands with `host`, which presented `certificate`.
-pub(super) fn detail(error: &(dyn Error + 'static), host: &str, certificate: Option<Certificate>) -> String {
+pub(super) fn detail(error: &(dyn Error + 'static), host: &str, certificate: Option<&Certificate>) -> String {
     use rustls::Error as Tls;
     let Some(error) = cause::<Tls>(error) else { return broken_off(error) };
     match error {
@@ -33,7 +33,7 @@ pub(super) fn detail(error: &(dyn Error + 'static), host: &str, certificate: Opt
     }
 }
 
-fn refused(reason: &CertificateError, host: &str, certificate: Option<Certificate>) -> String {
+fn refused(reason: &CertificateError, host: &str, certificate: Option<&Certificate>) -> String {
     use CertificateError as Reason;
     match reason {
         Reason::ExpiredContext { not_after, .. } => format!("certificate expired on {}", date(*not_after)),
@@ -47,7 +47,9 @@ fn refused(reason: &CertificateError, host: &str, certificate: Option<Certificat
         Reason::NotValidForName => format!("certificate not made for {host}"),
         Reason::Revoked => "certificate revoked".into(),
         // A self-signed certificate may be refused for its issuer, or since it calls itself an authority.
-        _ if certificate.is_some_and(|certificate| certificate.is_self_issued) => "certificate is self-signed".into(),
+        _ if certificate.is_some_and(|certificate| certificate.is_leaf_self_issued) => {
+            "certificate is self-signed".into()
+        }
         Reason::UnknownIssuer => "certificate of an unknown issuer".into(),
         Reason::BadEncoding => "certificate cannot be read".into(),
         Reason::BadSignature => "certificate with a wrong signature".into(),
@@ -71,6 +73,7 @@ fn alerted(alert: AlertDescription) -> String {
         AlertDescription::ProtocolVersion => "the server speaks neither TLS 1.2 nor 1.3".into(),
         AlertDescription::UnrecognisedName => "the server does not know this name".into(),
         AlertDescription::CertificateRequired => "the server wants a client certificate".into(),
+        AlertDescription::NoApplicationProtocol => "the server speaks no version of HTTP that is asked for".into(),
         AlertDescription::InternalError => "the server failed in the TLS handshake".into(),
         alert => format!("the server ended the TLS handshake ({})", alert.as_str().unwrap_or("for an unknown reason")),
     }

@@ -1,0 +1,74 @@
+//! What is sent to which origin: what is configured for a site goes to the site's own, and nowhere else.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use reqwest::blocking::Request;
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
+};
+use reqwest::{Method, Url};
+
+use super::transport::{TlsOptions, Transport};
+use crate::site::{Route, Site};
+
+const OF_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE];
+
+/// The request of `method` to `url`, for `site`, whose own origin it is where `is_home`. All of it, the answer's body too,
+/// may take `timeout`.
+pub(super) fn request(
+    site: &Site,
+    is_home: bool,
+    method: &Method,
+    url: &Url,
+    has_body: bool,
+    timeout: Duration,
+) -> Request {
+    let mut request = Request::new(method.clone(), url.clone());
+    *request.timeout_mut() = Some(timeout);
+    if !is_home {
+        return request;
+    }
+    let settings = &site.settings;
+    request.headers_mut().clone_from(&settings.request.headers);
+    if let Some(authorization) = &site.authorization {
+        request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+    }
+    match &settings.request.body {
+        Some(body) if has_body => *request.body_mut() = Some(body.expose().to_owned().into()),
+        // Headers that describe a body go where it goes.
+        Some(_) => OF_BODY.iter().for_each(|name| drop(request.headers_mut().remove(name))),
+        None => {}
+    }
+    if let Some(port) = settings.route.connect_to.and_then(|to| to.port) {
+        // The port of the URL is that which is connected to; the site is asked by the name that it has.
+        if !settings.request.headers.contains_key(HOST)
+            && let Ok(host) = HeaderValue::from_str(&authority(url))
+        {
+            request.headers_mut().insert(HOST, host);
+        }
+        let _ = request.url_mut().set_port(Some(port));
+    }
+    request
+}
+
+fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// What connections are made of: elsewhere without the client's certificate.
+pub(super) fn transport(site: &Site, is_home: bool) -> Cow<'_, Transport> {
+    let transport = &site.settings.transport;
+    if is_home || transport.tls.identity.is_none() {
+        return Cow::Borrowed(transport);
+    }
+    let tls = TlsOptions { identity: None, ..transport.tls.clone() };
+    Cow::Owned(Transport::new(transport.http_version, tls, transport.proxy.clone()))
+}
+
+/// Where connections are made to.
+pub(super) fn route(site: &Site, is_home: bool) -> Route {
+    let route = site.settings.route;
+    if is_home { route } else { Route { connect_to: None, ..route } }
+}

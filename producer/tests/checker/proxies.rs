@@ -1,0 +1,317 @@
+//! Sites behind proxies: what the proxy is asked, what is told of the site, and of a proxy that fails.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use isitup_producer::checker::{HttpVersion, Proxy, TlsOptions, Transport};
+use isitup_producer::site::SiteSettings;
+use isitup_shared::event::Check;
+use isitup_shared::secret::Secret;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::certificates::Authority;
+use crate::server::{
+    answering, black_hole, check, check_by, closed, failure, ok, patient, read_head, serving, stalling, trusting,
+    wait_for_end,
+};
+
+/// Settings for a site behind the proxy at `url`.
+fn behind(url: impl AsRef<str>, no_proxy: &[&str]) -> SiteSettings {
+    let no_proxy = no_proxy.iter().map(|&host| host.to_owned()).collect();
+    let proxy = Proxy::parse(&Secret::new(url.as_ref()), no_proxy).unwrap();
+    let transport = Transport::new(HttpVersion::Any, TlsOptions::default(), Some(proxy));
+    SiteSettings { transport: Arc::new(transport), ..patient() }
+}
+
+/// What the heads of the requests to a proxy were.
+type Heads = Arc<Mutex<Vec<String>>>;
+
+/// Takes bytes from one to the other, both ways, until either closes.
+fn join(client: &TcpStream, site: &TcpStream) -> io::Result<()> {
+    let (mut from_client, mut to_site) = (client.try_clone()?, site.try_clone()?);
+    let upwards = thread::spawn(move || {
+        let _ = io::copy(&mut from_client, &mut to_site);
+        let _ = to_site.shutdown(Shutdown::Write);
+    });
+    let (mut from_site, mut to_client) = (site.try_clone()?, client.try_clone()?);
+    let _ = io::copy(&mut from_site, &mut to_client);
+    let _ = to_client.shutdown(Shutdown::Write);
+    upwards.join().map_err(|_| io::Error::other("a panic"))
+}
+
+/// An HTTP proxy that connects all to `site`, whatever is asked for: tunnels, and requests as they are.
+fn http_proxy(site: SocketAddr) -> (SocketAddr, Heads) {
+    let heads = Heads::default();
+    let kept = Arc::clone(&heads);
+    let address = serving(move |mut client| {
+        let head = read_head(&mut client)?;
+        kept.lock().unwrap().push(head.clone());
+        let mut site = TcpStream::connect(site)?;
+        if head.starts_with("CONNECT ") {
+            client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
+        } else {
+            site.write_all(head.as_bytes())?;
+        }
+        join(&client, &site)
+    });
+    (address, heads)
+}
+
+/// The same over TLS, one request at a time: what the site says is passed on, then the connection ends.
+fn https_proxy(config: Arc<ServerConfig>, site: SocketAddr) -> SocketAddr {
+    serving(move |client| {
+        let tls = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+        let mut client = StreamOwned::new(tls, client);
+        read_head(&mut client)?;
+        client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
+        client.flush()?;
+        let site = TcpStream::connect(site)?;
+        client.sock.set_read_timeout(Some(Duration::from_millis(5)))?;
+        site.set_read_timeout(Some(Duration::from_millis(5)))?;
+        let is_late = |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            match client.read(&mut chunk) {
+                Ok(0) => return Ok(()),
+                Ok(length) => (&site).write_all(&chunk[..length])?,
+                Err(error) if is_late(&error) => {}
+                Err(error) => return Err(error),
+            }
+            match (&site).read(&mut chunk) {
+                Ok(0) => return Ok(()),
+                Ok(length) => client.write_all(&chunk[..length])?,
+                Err(error) if is_late(&error) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    })
+}
+
+/// A SOCKS 5 proxy (RFC 1928) that wants `credentials`, where there are some, and answers with `status`: 0 connects to
+/// `site`. Keeps what it is asked for.
+fn socks_proxy(site: SocketAddr, status: u8, credentials: Option<&'static str>) -> (SocketAddr, Heads) {
+    let asked = Heads::default();
+    let kept = Arc::clone(&asked);
+    let address = serving(move |mut client| {
+        let read = |length: usize| {
+            let mut bytes = vec![0; length];
+            (&client).read_exact(&mut bytes).map(|()| bytes)
+        };
+        let methods = read(2)?[1];
+        let methods = read(methods.into())?;
+        if let Some(credentials) = credentials {
+            if !methods.contains(&2) {
+                return (&client).write_all(&[5, 0xff]);
+            }
+            (&client).write_all(&[5, 2])?;
+            let length = read(2)?[1];
+            let user = read(length.into())?;
+            let length = read(1)?[0];
+            let password = read(length.into())?;
+            let is_well = [user, password].join(&b':') == credentials.as_bytes();
+            (&client).write_all(&[1, u8::from(!is_well)])?;
+        } else {
+            (&client).write_all(&[5, 0])?;
+        }
+        let kind = read(4)?[3];
+        let host = match kind {
+            1 => read(4)?.iter().map(u8::to_string).collect::<Vec<_>>().join("."),
+            3 => {
+                let length = read(1)?[0];
+                String::from_utf8_lossy(&read(length.into())?).into_owned()
+            }
+            _ => format!("{:?}", read(16)?),
+        };
+        read(2)?;
+        kept.lock().unwrap().push(host);
+        client.write_all(&[5, status, 0, 1, 0, 0, 0, 0, 0, 0])?;
+        if status > 0 {
+            return Ok(());
+        }
+        join(&client, &TcpStream::connect(site)?)
+    });
+    (address, asked)
+}
+
+#[test]
+fn a_plain_site_is_requested_through_its_proxy() {
+    let site = answering(ok("Content-Length: 5\r\n", "hello"));
+    let (proxy, heads) = http_proxy(site);
+    let check = check("http://site.invalid/x?y", behind(format!("http://user:s3cret@{proxy}"), &[]));
+    assert_eq!((failure(&check).as_str(), check.status, check.body_bytes), ("up", Some(200), Some(5)));
+    assert_eq!(check.remote_addr, Some(proxy.to_string()), "it is the proxy that answers");
+    let head = heads.lock().unwrap().concat().to_lowercase();
+    assert!(head.starts_with("get http://site.invalid/x?y http/1.1\r\n"), "{head}");
+    assert!(head.contains("proxy-authorization: basic dxnlcjpzm2nyzxq=\r\n"), "{head}");
+    assert!(!format!("{check:?}").contains("s3cret"), "{check:?}");
+}
+
+#[test]
+fn an_encrypted_site_is_reached_through_a_tunnel_and_its_phases_and_certificate_are_its_own() {
+    let authority = Authority::named("system");
+    let (proxy, heads) = http_proxy(authority.server(|_| {}));
+    let trust = trusting(vec![authority.certificate.clone()]);
+    let check = check_by(&trust, "https://site.test/x", behind(format!("http://user:s3cret@{proxy}"), &[]));
+    assert_eq!(failure(&check), "up");
+    assert!(check.certificate_expires_at.is_some() && check.timings_us.tls.is_some(), "{check:?}");
+    let head = heads.lock().unwrap().concat().to_lowercase();
+    assert!(head.starts_with("connect site.test:443 http/1.1\r\n"), "{head}");
+    assert!(head.contains("proxy-authorization: basic dxnlcjpzm2nyzxq=\r\n") && !head.contains("/x"), "{head}");
+}
+
+#[test]
+fn behind_an_encrypted_proxy_handshake_and_certificate_are_those_of_the_site() {
+    let authority = Authority::named("system");
+    let site = authority.server(|_| {});
+    let trust = trusting(vec![authority.certificate.clone()]);
+    let proxy =
+        https_proxy(authority.config("proxy.test", |params| params.not_after = rcgen::date_time_ymd(2050, 1, 1)), site);
+    let told = |proxy: SocketAddr, host: &str| {
+        check_by(&trust, &format!("https://{host}"), behind(format!("https://proxy.test:{}", proxy.port()), &[]))
+    };
+    let well = told(proxy, "site.test");
+    assert_eq!(failure(&well), "up");
+    assert!(well.certificate_expires_at.unwrap().to_string().starts_with("2099"), "{well:?}");
+    assert!(well.timings_us.tls.is_some() && well.timings_us.connect.is_some(), "{well:?}");
+    let wrong = told(proxy, "other.test");
+    assert_eq!(failure(&wrong), "tls: certificate made for site.test, not for other.test");
+    let stranger = https_proxy(Authority::named("stranger").config("proxy.test", |_| {}), site);
+    let refused = told(stranger, "site.test");
+    let port = stranger.port();
+    assert_eq!(failure(&refused), format!("tls: the proxy proxy.test:{port}: certificate of an unknown issuer"));
+    assert_eq!((refused.certificate_expires_at, refused.timings_us.tls), (None, None), "the site was not reached");
+}
+
+#[test]
+fn a_site_is_reached_through_socks_with_its_name_resolved_here_or_there() {
+    let site = answering(ok("", "hello"));
+    for (scheme, host, asked) in [("socks5", "site.test", "127.0.0.1"), ("socks5h", "site.invalid", "site.invalid")] {
+        let (proxy, hosts) = socks_proxy(site, 0, Some("user:s3cret"));
+        let check = check(&format!("http://{host}"), behind(format!("{scheme}://user:s3cret@{proxy}"), &[]));
+        assert_eq!(failure(&check), "up", "{scheme}");
+        assert_eq!(hosts.lock().unwrap().concat(), asked);
+    }
+    let authority = Authority::named("system");
+    let (proxy, _) = socks_proxy(authority.server(|_| {}), 0, None);
+    let trust = trusting(vec![authority.certificate.clone()]);
+    let check = check_by(&trust, "https://site.test", behind(format!("socks5h://{proxy}"), &[]));
+    assert_eq!(failure(&check), "up");
+    assert!(check.timings_us.tls.is_some(), "{check:?}");
+}
+
+#[test]
+fn hosts_that_are_excepted_are_requested_directly() {
+    let site = answering(ok("", "hello"));
+    let dead = closed();
+    for rule in ["site.test", ".test", "*"] {
+        let check = check(&format!("http://site.test:{}", site.port()), behind(format!("http://{dead}"), &[rule]));
+        assert_eq!(failure(&check), "up", "{rule}");
+    }
+    let by_network = check(&format!("http://{site}"), behind(format!("http://{dead}"), &["other.test", "127.0.0.0/8"]));
+    assert_eq!(failure(&by_network), "up");
+    let told = failure(&check(&format!("http://{dead}"), behind(format!("http://{site}"), &["127.0.0.0/8"])));
+    assert_eq!(told, format!("connect_refused: connection refused by {dead}"), "not the proxy's fault");
+}
+
+fn told(url: &str, proxy: impl AsRef<str>) -> String {
+    let check: Check = check(url, behind(proxy, &[]));
+    assert!(!format!("{check:?}").contains("s3cret"), "{check:?}");
+    failure(&check)
+}
+
+#[test]
+fn a_proxy_that_fails_is_named() {
+    let dead = closed();
+    for url in ["http://site.test/", "https://auth.socks.test/"] {
+        for scheme in ["http", "https", "socks5", "socks5h"] {
+            let told = told(url, format!("{scheme}://user:s3cret@{dead}"));
+            assert_eq!(told, format!("connect_refused: connection refused by the proxy {dead}"), "{scheme} {url}");
+        }
+    }
+    assert_eq!(told("http://site.test/", "http://nowhere.test:3128"), "dns: no such name: nowhere.test");
+    let refusing = answering("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    let closing = answering("");
+    let garbling = answering("SSH-2.0\r\n\r\n");
+    for (proxy, expected) in [
+        (refusing, "the proxy ADDRESS refused to connect to site.test:443"),
+        (garbling, "the proxy ADDRESS refused to connect to site.test:443"),
+        (closing, "the proxy ADDRESS closed the connection when asked for site.test:443"),
+    ] {
+        let expected = format!("connect_refused: {}", expected.replace("ADDRESS", &proxy.to_string()));
+        assert_eq!(told("https://site.test/", format!("http://{proxy}")), expected);
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_credentials_says_so() {
+    let proxy = answering("HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n");
+    for url in ["http://site.test/", "https://site.test/"] {
+        assert_eq!(
+            told(url, format!("http://{proxy}")),
+            format!("connect_refused: the proxy {proxy} wants credentials (status 407)")
+        );
+        assert_eq!(
+            told(url, format!("http://user:s3cret@{proxy}")),
+            format!("connect_refused: the proxy {proxy} refuses the credentials (status 407)")
+        );
+    }
+    let (proxy, _) = socks_proxy(closed(), 0, Some("user:other"));
+    for (credentials, what) in [("", "wants credentials"), ("user:s3cret@", "refuses the credentials")] {
+        let told = told("http://site.test/", format!("socks5h://{credentials}{proxy}"));
+        assert_eq!(told, format!("connect_refused: the proxy {proxy} {what}"));
+    }
+}
+
+#[test]
+fn what_a_socks_proxy_says_of_a_site_is_told() {
+    for (status, what) in [
+        (2, "does not allow connections to"),
+        (3, "says: no network to"),
+        (4, "says: no route to"),
+        (5, "says: connection refused by"),
+        (6, "says: no answer from"),
+        (1, "could not connect to"),
+        (7, "could not connect to"),
+    ] {
+        let (proxy, _) = socks_proxy(closed(), status, None);
+        let told = told("http://site.test:81/", format!("socks5h://{proxy}"));
+        assert_eq!(told, format!("connect_refused: the proxy {proxy} {what} site.test:81"));
+    }
+    let http = serving(|mut stream| {
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")?;
+        wait_for_end(&mut stream)
+    });
+    let told = told("http://site.test/", format!("socks5h://{http}"));
+    assert_eq!(told, format!("connect_refused: the proxy {http} does not speak SOCKS 5"));
+}
+
+#[test]
+fn a_proxy_that_says_nothing_is_named_by_the_timeout() {
+    let hasty = |proxy: SocketAddr, scheme: &str| SiteSettings {
+        timeout: Duration::from_secs(1),
+        ..behind(format!("{scheme}://{proxy}"), &[])
+    };
+    let silent = stalling("");
+    let mute = serving(|mut stream| wait_for_end(&mut stream));
+    let full = black_hole();
+    for (url, settings, proxy) in [
+        ("https://site.test/", hasty(silent, "http"), silent),
+        ("http://site.test:443/", hasty(mute, "socks5h"), mute),
+        ("http://site.test:443/", hasty(full, "http"), full),
+        ("https://site.test/", hasty(mute, "https"), mute),
+    ] {
+        assert_eq!(
+            failure(&check(url, settings)),
+            format!("connect_timeout: no connection to site.test:443 through the proxy {proxy} within 1 s")
+        );
+    }
+}
+
+#[test]
+fn an_answer_of_407_without_a_proxy_is_a_status_like_any_other() {
+    let site = answering("HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(failure(&check(&format!("http://{site}"), patient())), "status: status 407, expected 200-299");
+}
