@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use isitup_shared::event::{FailureKind, HopReport};
 use reqwest::blocking::Response;
-use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING};
 use reqwest::{Method, StatusCode, Url, Version};
 
 use super::body::Buffers;
@@ -230,11 +230,11 @@ impl Visit<'_> {
         self.hop.body = Some(began.elapsed());
         self.found.body_bytes = Some(size);
         match end {
-            Err(unread) => {
+            Err(unread) if !(is_ended_by_connection(&response) && failure::is_without_farewell(&unread)) => {
                 let failure = failure::of_body(&unread, settings.max_body_size, settings.timeout);
                 self.found.failed(failure);
             }
-            Ok(()) => {
+            Ok(()) | Err(_) => {
                 if is_kept {
                     self.found.judge_text(expect, &buffers.text(content_type.as_ref()));
                 }
@@ -258,6 +258,15 @@ impl Visit<'_> {
             timings_us: mem::take(&mut self.hop).with_total(self.hop_began.elapsed()),
         });
     }
+}
+
+/// Whether nothing but the end of the connection ends the body. Of one that was compressed this cannot be told: the
+/// library takes the headers that say so away, and it is taken to be so.
+fn is_ended_by_connection(response: &Response) -> bool {
+    let headers = response.headers();
+    response.version() <= Version::HTTP_11
+        && !headers.contains_key(CONTENT_LENGTH)
+        && !headers.contains_key(TRANSFER_ENCODING)
 }
 
 fn version(version: Version) -> &'static str {

@@ -10,6 +10,7 @@ mod expectations;
 mod failures;
 mod hops;
 mod http2;
+mod odd;
 mod proxies;
 mod redirects;
 mod requests;
