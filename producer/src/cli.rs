@@ -9,7 +9,7 @@ use isitup_shared::logging;
 use isitup_shared::shutdown::Shutdown;
 
 use crate::config::Settings;
-use crate::one_shot;
+use crate::one_shot::{self, Telling, Wanted};
 
 /// Checks web sites on a schedule and publishes each result to Kafka.
 #[derive(Debug, Parser)]
@@ -29,17 +29,31 @@ pub struct Cli {
 enum Command {
     /// Check the configured sites until stopped (the default)
     Run,
-    /// Check URLs once and show what came of it; exit 1 when one is down
+    /// Check sites once and show what came of it; exit 1 when one is down
     Check {
-        /// What to check; a bare name such as example.com means <https://example.com>
-        #[arg(required = true, value_name = "URL")]
+        /// What to check: URLs (a bare name such as example.com means <https://example.com>), or with a configuration its
+        /// sites by name, as they are configured
+        #[arg(required_unless_present = "all", value_name = "URL")]
         urls: Vec<String>,
-        /// One JSON line for each URL: the event as it would stand on the topic
+        /// All sites of the configuration
+        #[arg(long, conflicts_with = "urls")]
+        all: bool,
+        /// One JSON line for each: the event as it would stand on the topic
         #[arg(long)]
         json: bool,
     },
-    /// Read the configuration and tell all that is wrong with it, else what it says
-    CheckConfig,
+    /// Read the configuration and tell all that is wrong with it, else what it says and the load it makes
+    CheckConfig {
+        /// For programs: one JSON object
+        #[arg(long)]
+        json: bool,
+        /// Show all sites, however many they are
+        #[arg(long)]
+        all: bool,
+        /// Exit 1 when something is likely wrong
+        #[arg(long)]
+        strict: bool,
+    },
     /// Ask the running producer whether it is alive; exit 0 when it is (for container health checks)
     Health,
 }
@@ -47,7 +61,8 @@ enum Command {
 const EXAMPLES: &str = "\
 Examples:
   isitup-producer --config config.yml             check the sites of config.yml until stopped
-  isitup-producer check example.com --json        check one site once
+  isitup-producer check example.com               check one site once, and show where the time goes
+  isitup-producer check --all -c config.yml       check each configured site once
   isitup-producer check-config -c config.yml      is the configuration well?
   ISITUP__KAFKA__BROKERS=localhost:9092 ISITUP__DOMAINS=https://example.com isitup-producer
 
@@ -63,11 +78,13 @@ impl Cli {
     pub fn execute(self) -> ExitCode {
         let code = match self.command {
             None | Some(Command::Run) => self.run(),
-            Some(Command::Check { ref urls, json }) => {
+            Some(Command::Check { ref urls, all, json }) => {
                 self.start_logging(LogConfig { level: log::LevelFilter::Warn, ..LogConfig::default() });
-                one_shot::check(urls, self.config.as_deref(), json)
+                one_shot::check(&Wanted { targets: urls, all, json }, self.config.as_deref())
             }
-            Some(Command::CheckConfig) => self.settings().map(|settings| one_shot::describe(&settings)),
+            Some(Command::CheckConfig { json, all, strict }) => {
+                self.settings().map(|settings| one_shot::describe(&settings, Telling { json, all, strict }))
+            }
             Some(Command::Health) => self.settings().map(|settings| one_shot::health(settings.producer.listen)),
         };
         ExitCode::from(code.unwrap_or_else(|problems| {
@@ -79,7 +96,9 @@ impl Cli {
     fn run(&self) -> Result<u8, Problems> {
         let settings = self.settings()?;
         self.start_logging(settings.log);
-        let ended = Shutdown::on_signals().map_err(Into::into).and_then(|shutdown| crate::run(settings, &shutdown));
+        let ended = Shutdown::on_signals()
+            .map_err(Into::into)
+            .and_then(|shutdown| crate::run(self.config.clone(), settings, &shutdown));
         Ok(match ended {
             Ok(()) => 0,
             Err(error) => {

@@ -1,5 +1,6 @@
 //! The configuration as the producer needs it: the shared sections, and the sites, each checked into a [`Site`].
 
+mod alarms;
 mod contradictions;
 mod domains;
 mod expect;
@@ -8,6 +9,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod transport;
+mod warnings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use isitup_shared::config::{self, KafkaConfig, LogConfig, Problem, Problems, Pro
 use crate::site::{Site, SiteSettings, short_hash};
 use domains::Layers;
 use settings::Reader;
+pub use warnings::{Warning, warnings};
 
 /// All that the producer is told.
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ pub struct Settings {
     pub sites: Vec<Site>,
     /// Files, and patterns of files, that the sites depend on beside the configuration itself.
     pub sources: Vec<PathBuf>,
+    /// The groups that have settings of their own.
+    pub groups: Vec<String>,
     /// Hash of the whole set of sites, whatever their order.
     pub config_hash: String,
 }
@@ -44,6 +49,8 @@ pub struct Sites {
     pub list: Vec<Site>,
     /// Files, and patterns of files, that they depend on beside the configuration itself.
     pub sources: Vec<PathBuf>,
+    /// The groups that have settings of their own.
+    pub groups: Vec<String>,
 }
 
 impl Settings {
@@ -61,7 +68,7 @@ impl Settings {
         // `finish` has failed where the section could not be read; the error here is never seen.
         let kafka = kafka.ok_or_else(|| Problems(Vec::new()))?;
         let config_hash = hash_of(&sites.list);
-        Ok(Self { log, kafka, producer, sites: sites.list, sources: sites.sources, config_hash })
+        Ok(Self { log, kafka, producer, sites: sites.list, sources: sites.sources, groups: sites.groups, config_hash })
     }
 }
 
@@ -90,7 +97,9 @@ fn read_sites(root: &mut Section, file: Option<&Path>, producer: &ProducerConfig
     let mut reader = Reader::new(file.and_then(Path::parent));
     let layers = Layers::read(root, &mut reader);
     let list = domains::read(root, &mut reader, &layers, !producer.deny_networks.is_empty());
-    (Sites { defaults: layers.defaults, list, sources: reader.sources }, reader.problems)
+    let mut sources = reader.sources;
+    sources.extend(root.secret_files());
+    (Sites { groups: layers.group_names(), defaults: layers.defaults, list, sources }, reader.problems)
 }
 
 /// How many sites there must be.

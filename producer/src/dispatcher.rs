@@ -1,10 +1,11 @@
 //! The thread of the schedule: hands due checks to the workers, declares what was missed, says that the producer lives.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::Receiver;
 use isitup_shared::event::{Body, ClockStep, Draft, Gap, GapReason, ProducerReport, ProducerState};
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
@@ -12,6 +13,7 @@ use isitup_shared::time::UtcTime;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::schedule::{Due, Schedule, Slots};
+use crate::site::Site;
 use crate::spool::{Intake, Ledger, SpoolGauge};
 use crate::workers::{SiteState, Workers};
 
@@ -38,9 +40,12 @@ pub struct Identification {
 pub struct Dispatcher {
     identification: Identification,
     sites: Vec<Arc<SiteState>>,
-    /// The slot last begun, of each site.
-    begun: Vec<UtcTime>,
+    /// Sites that are no longer configured, as long as a check of theirs is in flight.
+    leaving: Vec<Arc<SiteState>>,
+    reloads: Receiver<Reload>,
     schedule: Schedule,
+    /// Every slot until this moment has been begun or missed.
+    frontier: UtcTime,
     clock: Clock,
     missed: BTreeMap<GapReason, Missed>,
     workers: Workers,
@@ -56,7 +61,16 @@ struct Missed {
     from: UtcTime,
     to: UtcTime,
     /// The sites, each with its slot that is open in the ledger.
-    sites: BTreeMap<usize, UtcTime>,
+    sites: BTreeMap<Arc<str>, UtcTime>,
+}
+
+/// A set of sites in place of the one before.
+#[derive(Debug)]
+pub struct Reload {
+    /// The sites.
+    pub sites: Vec<Site>,
+    /// Hash of the whole set.
+    pub config_hash: String,
 }
 
 impl Dispatcher {
@@ -65,6 +79,7 @@ impl Dispatcher {
     pub fn begin(
         identification: Identification,
         sites: Vec<Arc<SiteState>>,
+        reloads: Receiver<Reload>,
         settled: Option<UtcTime>,
         workers: Workers,
         ledger: Arc<Ledger>,
@@ -74,12 +89,22 @@ impl Dispatcher {
     ) -> Self {
         let clock = Clock::new();
         let begin = clock.now();
-        let slots = sites.iter().map(|state| Slots::new(&state.site.name, state.site.settings.interval)).collect();
-        let schedule = Schedule::new(slots, begin);
-        let begun = vec![begin; sites.len()];
-        let missed = BTreeMap::new();
-        let dispatcher =
-            Self { identification, sites, begun, schedule, clock, missed, workers, ledger, intake, spool, metrics };
+        let schedule = schedule(&sites, begin);
+        let dispatcher = Self {
+            identification,
+            sites,
+            leaving: Vec::new(),
+            reloads,
+            schedule,
+            frontier: begin,
+            clock,
+            missed: BTreeMap::new(),
+            workers,
+            ledger,
+            intake,
+            spool,
+            metrics,
+        };
         if let Some(from) = settled.filter(|from| *from < begin) {
             dispatcher.declare(Gap::of_span(GapReason::ProducerDown, from, begin, None), Vec::new());
         }
@@ -117,17 +142,42 @@ impl Dispatcher {
                 Due::Check { site, slot } => {
                     self.ledger.open(slot);
                     match self.workers.begin(&self.sites[site], slot) {
-                        Ok(()) => self.begun[site] = slot,
-                        Err(_) => self.miss(self.reason(), site, slot, slot),
+                        Ok(()) => {}
+                        Err(_) => self.miss(self.reason(), self.name(site), slot, slot),
                     }
                 }
                 Due::Missed { site, first, last } => {
                     self.ledger.open(first);
-                    self.miss(self.reason(), site, first, last);
+                    self.miss(self.reason(), self.name(site), first, last);
                 }
             }
         }
         self.ledger.advance(now);
+        self.frontier = now;
+    }
+
+    fn name(&self, site: usize) -> Arc<str> {
+        Arc::clone(&self.sites[site].site.name)
+    }
+
+    /// Takes up another set of sites. What was due until now is begun or missed by the old set; everything later belongs to
+    /// the new one. An unchanged site keeps its state, and its phase in any case.
+    fn reload(&mut self, reload: Reload) {
+        self.begin_due();
+        let mut known: HashMap<Arc<str>, Arc<SiteState>> =
+            self.sites.drain(..).map(|state| (Arc::clone(&state.site.name), state)).collect();
+        let taken_up = |site: Site| match known.remove(&site.name) {
+            Some(state) if state.site.is_same(&site) => state,
+            Some(state) => Arc::new(state.changed(site)),
+            None => Arc::new(SiteState::new(site)),
+        };
+        self.sites = reload.sites.into_iter().map(taken_up).collect();
+        self.leaving.extend(known.into_values());
+        // All slots until the last look at the schedule have been begun or missed.
+        self.schedule = schedule(&self.sites, self.frontier.after(Duration::from_micros(1)));
+        self.identification = Identification { config_hash: reload.config_hash, site_count: self.sites.len() as u64 };
+        log::info!("the configuration was read anew: {} sites", self.sites.len());
+        self.report(ProducerState::Heartbeat);
     }
 
     /// Why slots are missed at the moment: checks that wait for a full disk keep their sites busy.
@@ -136,7 +186,7 @@ impl Dispatcher {
     }
 
     /// Notes that the slots of `site` from `first` to `last` stay unchecked. `first` must be open in the ledger.
-    fn miss(&mut self, reason: GapReason, site: usize, first: UtcTime, last: UtcTime) {
+    fn miss(&mut self, reason: GapReason, site: Arc<str>, first: UtcTime, last: UtcTime) {
         let missed =
             self.missed.entry(reason).or_insert_with(|| Missed { from: first, to: last, sites: BTreeMap::new() });
         missed.from = missed.from.min(first);
@@ -151,6 +201,10 @@ impl Dispatcher {
     }
 
     fn tick(&mut self) {
+        self.leaving.retain(|state| state.is_in_flight());
+        while let Ok(reload) = self.reloads.try_recv() {
+            self.reload(reload);
+        }
         if let Some(step) = self.clock.follow() {
             self.step(step);
         }
@@ -164,14 +218,15 @@ impl Dispatcher {
         self.intake.put(Draft::new(&Body::ClockStep(step)), Vec::new());
         self.schedule.restart(step.at);
         self.ledger.advance(step.at);
+        self.frontier = step.at;
     }
 
     fn declare_missed(&mut self) {
         for (reason, missed) in std::mem::take(&mut self.missed) {
             log::warn!("{} sites had slots that were not checked ({reason}); they are declared", missed.sites.len());
-            let sites: Vec<(usize, UtcTime)> = missed.sites.into_iter().collect();
+            let sites: Vec<(Arc<str>, UtcTime)> = missed.sites.into_iter().collect();
             for chunk in sites.chunks(MOST_SITES_IN_GAP) {
-                let names = chunk.iter().map(|(site, _)| self.sites[*site].site.name.to_string()).collect();
+                let names = chunk.iter().map(|(site, _)| site.to_string()).collect();
                 let closes = chunk.iter().map(|(_, slot)| *slot).collect();
                 self.declare(Gap::of_span(reason, missed.from, missed.to, Some(names)), closes);
             }
@@ -193,12 +248,13 @@ impl Dispatcher {
     /// No new checks; those in flight end or are cut off; the last events go to the spool.
     fn finish(mut self, deadline: Instant) {
         let never = Shutdown::new();
-        while self.sites.iter().any(|state| state.is_in_flight()) && Instant::now() < deadline {
+        let states: Vec<Arc<SiteState>> = self.sites.iter().chain(&self.leaving).map(Arc::clone).collect();
+        while states.iter().any(|state| state.is_in_flight()) && Instant::now() < deadline {
             never.wait(Duration::from_millis(5));
         }
-        for site in 0..self.sites.len() {
-            if self.sites[site].cut_off() {
-                self.miss(GapReason::Shutdown, site, self.begun[site], self.begun[site]);
+        for state in &states {
+            if let Some(slot) = state.cut_off() {
+                self.miss(GapReason::Shutdown, Arc::clone(&state.site.name), slot, slot);
             }
         }
         self.declare_missed();
@@ -206,4 +262,10 @@ impl Dispatcher {
         self.report(ProducerState::Stopping);
         self.workers.finish(Instant::now() + Duration::from_millis(100));
     }
+}
+
+/// The slots of `sites` from `begin` on.
+fn schedule(sites: &[Arc<SiteState>], begin: UtcTime) -> Schedule {
+    let slots = sites.iter().map(|state| Slots::new(&state.site.name, state.site.settings.interval)).collect();
+    Schedule::new(slots, begin)
 }

@@ -11,13 +11,18 @@ pub mod dispatcher;
 pub mod metrics;
 mod one_shot;
 pub mod publisher;
+pub mod reference;
+pub mod reload;
 pub mod schedule;
 pub mod site;
 pub mod spool;
 pub mod target;
+pub mod verdict;
 pub mod workers;
 
 use std::io;
+use std::mem;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -33,19 +38,22 @@ use config::Settings;
 use dispatcher::{Dispatcher, Identification};
 use metrics::Metrics;
 use publisher::Publisher;
+use reference::Reference;
+use reload::Watch;
 use spool::{Ledger, Spool, SpoolGauge};
+use verdict::Jury;
 use workers::{SiteState, Workers};
 
 /// The end of the process takes at most 8 s: 5 s for checks in flight, and these.
 const MOST_TO_FLUSH: Duration = Duration::from_millis(500);
 const MOST_TO_DRAIN: Duration = Duration::from_secs(1);
 
-/// Checks the sites of `settings` until `shutdown`.
+/// Checks the sites of `settings`, which were read from `file`, until `shutdown`.
 ///
 /// # Errors
 /// When the spool cannot be opened, the trusted certificates not read, or the address for health not listened on.
 /// Kafka being away is no error: results wait in the spool.
-pub fn run(settings: Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
+pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     let trust = Trust::system().context("reading the trusted certificates")?.denying(&settings.producer.deny_networks);
@@ -64,17 +72,22 @@ pub fn run(settings: Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
     http::serve(listen, health, registry)
         .with_context(|| format!("producer.listen: {listen} cannot be listened on; free it or set another address"))?;
 
-    let identification = Identification { config_hash: settings.config_hash, site_count: settings.sites.len() as u64 };
+    let identification =
+        Identification { config_hash: settings.config_hash.clone(), site_count: settings.sites.len() as u64 };
     log::info!(
         "producer {producer_id} checks {} sites with up to {} threads",
         settings.sites.len(),
         settings.producer.workers
     );
-    let sites = settings.sites.into_iter().map(|site| Arc::new(SiteState::new(site))).collect();
-    let workers = Workers::new(settings.producer.workers, trust, intake.clone(), metrics.clone());
-    let dispatcher = Dispatcher::begin(identification, sites, settled, workers, ledger, intake, gauge, metrics.clone());
+    let sites = mem::take(&mut settings.sites).into_iter().map(|site| Arc::new(SiteState::new(site))).collect();
+    let jury = Jury::new(Reference::new(&trust, settings.producer.reference.clone()), shutdown.clone());
+    let workers = Workers::new(settings.producer.workers, trust, jury, intake.clone(), metrics.clone());
+    let kafka = settings.kafka.clone();
+    let reloads = Watch::start(file, settings, metrics.clone(), shutdown).context("watching the configuration")?;
+    let dispatcher =
+        Dispatcher::begin(identification, sites, reloads, settled, workers, ledger, intake, gauge, metrics.clone());
 
-    let publishing = Publishing::start(Publisher::new(feed, &settings.kafka, metrics))?;
+    let publishing = Publishing::start(Publisher::new(feed, &kafka, metrics))?;
     dispatcher.run(shutdown);
     spool.flush(MOST_TO_FLUSH);
     publishing.finish();

@@ -18,6 +18,11 @@ pub struct Metrics {
     down: Counter,
     /// From the slot to the start of its check, in seconds.
     lateness: Histogram,
+    confirmations: Family<OutcomeLabel, Counter>,
+    prober_faults: Counter,
+    reloads: Family<ResultLabel, Counter>,
+    /// 1 while the configuration in use is the newest, 0 when the newest was refused.
+    is_last_reload_well: Gauge,
     /// Threads in a check.
     pub workers_busy: Gauge,
     /// Checks that panicked.
@@ -41,6 +46,11 @@ struct OutcomeLabel {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
 const LATENESS_SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
 impl Metrics {
@@ -51,6 +61,10 @@ impl Metrics {
             up: checks.get_or_create_owned(&OutcomeLabel { outcome: "up" }),
             down: checks.get_or_create_owned(&OutcomeLabel { outcome: "down" }),
             lateness: Histogram::new(LATENESS_SECONDS),
+            confirmations: Family::default(),
+            prober_faults: Counter::default(),
+            reloads: Family::default(),
+            is_last_reload_well: Gauge::default(),
             workers_busy: Gauge::default(),
             panics: Counter::default(),
             spool_events: Gauge::<i64, AtomicI64>::default(),
@@ -63,6 +77,19 @@ impl Metrics {
             "isitup_check_lateness_seconds",
             "From a slot to the start of its check",
             metrics.lateness.clone(),
+        );
+        registry.register(
+            "isitup_confirmations",
+            "Failures looked at again, by outcome",
+            metrics.confirmations.clone(),
+        );
+        registry.register("isitup_prober_faults", "Failures of this machine's making", metrics.prober_faults.clone());
+        registry.register("isitup_config_reloads", "Changed configurations, by result", metrics.reloads.clone());
+        metrics.is_last_reload_well.set(1);
+        registry.register(
+            "isitup_config_last_reload_successful",
+            "Whether the newest configuration is in use",
+            metrics.is_last_reload_well.clone(),
         );
         registry.register("isitup_workers_busy", "Threads in a check", metrics.workers_busy.clone());
         registry.register("isitup_check_panics", "Checks that panicked: defects", metrics.panics.clone());
@@ -81,11 +108,27 @@ impl Metrics {
 
     /// Counts a check that ended.
     pub fn count(&self, check: &Check) {
-        match check.outcome.failure() {
-            None => self.up.inc(),
-            Some(_) => self.down.inc(),
+        let is_up = check.outcome.failure().is_none();
+        if check.confirmation.is_some() {
+            let outcome = if is_up { "up" } else { "down" };
+            self.confirmations.get_or_create(&OutcomeLabel { outcome }).inc();
+            return;
+        }
+        match is_up {
+            true => self.up.inc(),
+            false => self.down.inc(),
         };
+        if check.prober_fault.is_some() {
+            self.prober_faults.inc();
+        }
         self.lateness.observe(check.started_at.since(check.scheduled_at).as_secs_f64());
+    }
+
+    /// Counts a changed configuration that was taken up, or refused.
+    pub fn count_reload(&self, is_well: bool) {
+        let result = if is_well { "success" } else { "failure" };
+        self.reloads.get_or_create(&ResultLabel { result }).inc();
+        self.is_last_reload_well.set(i64::from(is_well));
     }
 
     /// Counts a gap event.

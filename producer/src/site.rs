@@ -2,6 +2,7 @@
 //! read, so that whoever holds a [`Site`] can use it as it stands.
 
 mod expect;
+mod maintenance;
 mod request;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::checker::Transport;
 use crate::target::{Endpoint, Target};
 
 pub use expect::{DnsCode, DnsCodes, Expect, JsonExpectation, Pattern, StatusRange, StatusSet};
+pub use maintenance::{Weekly, Window};
 pub use request::{ConnectTo, IpFamily, Redirects, Request, Route};
 pub(crate) use request::{FollowRedirects, NameServer};
 
@@ -57,6 +59,25 @@ pub struct SiteSettings {
     pub send: Option<Arc<str>>,
     /// What the answer must be.
     pub expect: Expect,
+    /// How often a failure is looked at again before the site is called down.
+    pub confirm: Confirm,
+    /// When the site may be down.
+    pub maintenance: Vec<Window>,
+}
+
+/// How a failure is looked at again before a site is called down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirm {
+    /// How often; zero times means that the first failure counts.
+    pub times: u32,
+    /// The last try begins this long after the failure, at most.
+    pub within: Duration,
+}
+
+impl Default for Confirm {
+    fn default() -> Self {
+        Self { times: 0, within: Duration::from_secs(5) }
+    }
 }
 
 impl Default for SiteSettings {
@@ -72,6 +93,8 @@ impl Default for SiteSettings {
             route: Route::default(),
             send: None,
             expect: Expect::default(),
+            confirm: Confirm::default(),
+            maintenance: Vec::new(),
         }
     }
 }
@@ -99,18 +122,8 @@ impl Site {
     /// All settings but the secrets, in a form that stays the same from release to release: first those that every site
     /// has, then what is not as by default, so that a new setting changes the hash of no site that has none.
     fn described(&self) -> Vec<String> {
-        let SiteSettings {
-            group,
-            interval,
-            timeout,
-            max_body_size,
-            request,
-            redirects,
-            transport,
-            route,
-            send,
-            expect,
-        } = &*self.settings;
+        let settings = &*self.settings;
+        let SiteSettings { group, interval, timeout, max_body_size, request, transport, expect, .. } = settings;
         let mut header_names: Vec<&str> = request.headers.keys().map(HeaderName::as_str).collect();
         if self.authorization.is_some() && !request.headers.contains_key(AUTHORIZATION) {
             header_names.push(AUTHORIZATION.as_str());
@@ -127,12 +140,16 @@ impl Site {
             transport.tls.ca.as_ref().map(|ca| ca.fingerprint().to_owned()).unwrap_or_default(),
         ];
         expect.describe_main(&mut described);
-        let mut more: Vec<(&str, String)> = vec![("send", send.as_deref().unwrap_or_default().to_owned())];
+        let mut more: Vec<(&str, String)> = vec![("send", settings.send.as_deref().unwrap_or_default().to_owned())];
         request.describe(&mut more);
-        redirects.describe(&mut more);
+        settings.redirects.describe(&mut more);
         transport.describe(&mut more);
-        route.describe(&mut more);
+        settings.route.describe(&mut more);
         expect.describe(&mut more);
+        if settings.confirm.times > 0 {
+            more.push(("confirm", format!("{} {}", settings.confirm.times, settings.confirm.within.as_micros())));
+        }
+        more.extend(settings.maintenance.iter().map(|window| ("maintenance", window.describe())));
         described.extend(more.into_iter().filter(|(_, v)| !v.is_empty()).map(|(key, value)| format!("{key}={value}")));
         described
     }

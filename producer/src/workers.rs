@@ -4,7 +4,7 @@
 //! so that black holes starve nobody.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use crate::checker::{Checker, Trust};
 use crate::metrics::Metrics;
 use crate::site::Site;
 use crate::spool::Intake;
+use crate::verdict::Jury;
 
 /// Jobs that wait for a thread, in each lane.
 const MOST_WAITING: usize = 1024;
@@ -32,8 +33,17 @@ const STACK: usize = 512 << 10;
 pub struct SiteState {
     /// What to check.
     pub site: Site,
+    /// Shared with the state of the same site before its settings changed.
+    flight: Arc<Flight>,
+}
+
+/// The checks of a site, by whatever settings: at most one of them is in flight.
+#[derive(Debug, Default)]
+struct Flight {
     state: AtomicU8,
     is_slow: AtomicBool,
+    /// The slot that was begun last, in microseconds since 1970.
+    slot: AtomicI64,
 }
 
 const IDLE_SITE: u8 = 0;
@@ -43,27 +53,38 @@ const CUT_OFF: u8 = 2;
 impl SiteState {
     /// A site that is not being checked.
     pub fn new(site: Site) -> Self {
-        Self { site, state: AtomicU8::new(IDLE_SITE), is_slow: AtomicBool::new(false) }
+        Self { site, flight: Arc::default() }
+    }
+
+    /// The same site with other settings: a check by the old ones may still be in flight.
+    pub fn changed(&self, site: Site) -> Self {
+        Self { site, flight: Arc::clone(&self.flight) }
     }
 
     /// Begins a check, unless one is in flight.
-    fn begin(&self) -> bool {
-        self.state.compare_exchange(IDLE_SITE, IN_FLIGHT, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    fn begin(&self, slot: UtcTime) -> bool {
+        let state = &self.flight.state;
+        let is_free = state.compare_exchange(IDLE_SITE, IN_FLIGHT, Ordering::AcqRel, Ordering::Acquire).is_ok();
+        if is_free {
+            self.flight.slot.store(slot.as_micros(), Ordering::Release);
+        }
+        is_free
     }
 
     /// Ends the check in flight. False when it was cut off: its slot has been declared.
     fn end(&self) -> bool {
-        self.state.compare_exchange(IN_FLIGHT, IDLE_SITE, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.flight.state.compare_exchange(IN_FLIGHT, IDLE_SITE, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Cuts off the check in flight: its result will be thrown away. False when none is.
-    pub fn cut_off(&self) -> bool {
-        self.state.compare_exchange(IN_FLIGHT, CUT_OFF, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    /// Cuts off the check in flight: its result will be thrown away. Gives its slot; `None` when none is in flight.
+    pub fn cut_off(&self) -> Option<UtcTime> {
+        let cut = self.flight.state.compare_exchange(IN_FLIGHT, CUT_OFF, Ordering::AcqRel, Ordering::Acquire);
+        cut.ok().map(|_| UtcTime::from_micros(self.flight.slot.load(Ordering::Acquire)))
     }
 
     /// Whether a check is in flight.
     pub fn is_in_flight(&self) -> bool {
-        self.state.load(Ordering::Acquire) == IN_FLIGHT
+        self.flight.state.load(Ordering::Acquire) == IN_FLIGHT
     }
 }
 
@@ -72,6 +93,7 @@ impl SiteState {
 struct Job {
     state: Arc<SiteState>,
     slot: UtcTime,
+    queued_at: Instant,
 }
 
 /// Why a check was not begun.
@@ -112,18 +134,20 @@ struct Pool {
     threads: AtomicUsize,
     handles: Mutex<Vec<JoinHandle<()>>>,
     trust: Trust,
+    jury: Jury,
     intake: Mutex<Option<Intake>>,
     metrics: Metrics,
 }
 
 impl Workers {
     /// A pool of at most `most` threads, which give their results to `intake`. Threads start as checks come.
-    pub fn new(most: usize, trust: Trust, intake: Intake, metrics: Metrics) -> Self {
+    pub fn new(most: usize, trust: Trust, jury: Jury, intake: Intake, metrics: Metrics) -> Self {
         let shared = Arc::new(Pool {
             most,
             threads: AtomicUsize::new(0),
             handles: Mutex::new(Vec::new()),
             trust,
+            jury,
             intake: Mutex::new(Some(intake)),
             metrics,
         });
@@ -135,11 +159,11 @@ impl Workers {
     /// # Errors
     /// Why the check was not begun; its slot is missed then.
     pub fn begin(&self, state: &Arc<SiteState>, slot: UtcTime) -> Result<(), Refusal> {
-        if !state.begin() {
+        if !state.begin(slot) {
             return Err(Refusal::InFlight);
         }
-        let lane = if state.is_slow.load(Ordering::Relaxed) { &self.slow } else { &self.fast };
-        if lane.jobs.try_send(Job { state: Arc::clone(state), slot }).is_err() {
+        let lane = if state.flight.is_slow.load(Ordering::Relaxed) { &self.slow } else { &self.fast };
+        if lane.jobs.try_send(Job { state: Arc::clone(state), slot, queued_at: Instant::now() }).is_err() {
             state.end();
             return Err(Refusal::Full);
         }
@@ -230,25 +254,36 @@ impl Worker<'_> {
     fn check(&mut self, job: &Job) {
         let metrics = &self.pool.metrics;
         let site = &job.state.site;
+        let queued = job.queued_at.elapsed();
         metrics.workers_busy.inc();
-        let checked = catch_unwind(AssertUnwindSafe(|| self.checker.check(site, job.slot)));
+        let checked =
+            catch_unwind(AssertUnwindSafe(|| self.pool.jury.check(&mut self.checker, site, job.slot, queued)));
         metrics.workers_busy.dec();
-        let draft = match checked {
-            Ok(check) => {
-                metrics.count(&check);
-                job.state.is_slow.store(is_slow(&check), Ordering::Relaxed);
-                Draft::new(&Body::Check(Box::new(check)))
+        let drafts = match checked {
+            Ok(checks) => {
+                checks.iter().for_each(|check| metrics.count(check));
+                job.state.flight.is_slow.store(checks.iter().any(is_slow), Ordering::Relaxed);
+                checks.into_iter().map(|check| Draft::new(&Body::Check(Box::new(check)))).collect()
             }
             Err(_) => {
                 log::error!("the check of {} panicked: a defect in isitup; its slot is declared a gap", site.name);
                 metrics.panics.inc();
                 self.checker = Checker::new(&self.pool.trust);
                 let sites = Some(vec![site.name.to_string()]);
-                Draft::new(&Body::Gap(Gap::of_span(GapReason::Overrun, job.slot, job.slot, sites)))
+                vec![Draft::new(&Body::Gap(Gap::of_span(GapReason::Overrun, job.slot, job.slot, sites)))]
             }
         };
         if job.state.end() {
-            self.intake.put(draft, vec![job.slot]);
+            self.put(drafts, job.slot);
+        }
+    }
+
+    /// Gives the results of a slot to the spool. The last one closes the slot: until then a crash declares all of it.
+    fn put(&self, drafts: Vec<Draft>, slot: UtcTime) {
+        let last = drafts.len().saturating_sub(1);
+        for (index, draft) in drafts.into_iter().enumerate() {
+            let closes = if index == last { vec![slot] } else { Vec::new() };
+            self.intake.put(draft, closes);
         }
     }
 }

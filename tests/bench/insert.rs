@@ -14,6 +14,7 @@ use isitup_shared::time::UtcTime;
 use postgres::types::ToSql;
 use postgres::{Client, Statement};
 use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::setting::Setting;
@@ -21,11 +22,13 @@ use crate::setting::Setting;
 const ROWS: usize = 1000;
 const SQL: &str = "INSERT INTO result (scheduled_at, seq, started_at, finished_at, certificate_expires_at, dns_us, \
     connect_us, tls_us, first_byte_us, body_us, total_us, body_bytes, producer_id, site_id, version_id, status, \
-    redirects, body_matched, location, failure_kind, failure_detail, http_version, remote_addr, final_url) \
+    redirects, body_matched, location, failure_kind, failure_detail, http_version, remote_addr, final_url, \
+    queue_us, certificate_id, confirmation, maintenance, confirmed, prober_fault, extra) \
     SELECT * FROM unnest($1::timestamptz[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], \
     $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], \
     $13::uuid[], $14::int[], $15::int[], $16::int[], $17::int[], $18::bool[], $19::text[], $20::text[], \
-    $21::text[], $22::text[], $23::text[], $24::text[]) ON CONFLICT DO NOTHING";
+    $21::text[], $22::text[], $23::text[], $24::text[], $25::bigint[], $26::int[], $27::int[], $28::bool[], $29::bool[], \
+    $30::text[], $31::jsonb[]) ON CONFLICT DO NOTHING";
 
 /// The fields of an event that have a column.
 #[derive(Deserialize)]
@@ -47,6 +50,13 @@ struct Row<'a> {
     redirects: i32,
     timings_us: Timings,
     certificate_expires_at: Option<UtcTime>,
+    queue_us: Option<i64>,
+    confirmation: Option<i32>,
+    #[serde(default)]
+    maintenance: bool,
+    confirmed: Option<bool>,
+    prober_fault: Option<&'a str>,
+    hops: Option<Value>,
 }
 
 /// Makes `client` see the tables of `schema`, and gives `result` there the partitions of the days around today.
@@ -117,8 +127,13 @@ struct Columns<'a> {
     redirects: Vec<i32>,
     body_matched: Vec<Option<bool>>,
     location: Vec<&'a str>,
-    /// failure_kind to final_url
-    texts: [Vec<Option<&'a str>>; 5],
+    /// failure_kind to final_url, and prober_fault
+    texts: [Vec<Option<&'a str>>; 6],
+    queue: Vec<Option<i64>>,
+    confirmation: Vec<Option<i32>>,
+    maintenance: Vec<bool>,
+    confirmed: Vec<Option<bool>>,
+    extra: Vec<Option<&'a Value>>,
 }
 
 impl<'a> Columns<'a> {
@@ -156,16 +171,22 @@ impl<'a> Columns<'a> {
                 column(rows, |row| row.http_version),
                 column(rows, |row| row.remote_addr),
                 column(rows, |row| row.final_url),
+                column(rows, |row| row.prober_fault),
             ],
+            queue: column(rows, |row| row.queue_us),
+            confirmation: column(rows, |row| row.confirmation),
+            maintenance: column(rows, |row| row.maintenance),
+            confirmed: column(rows, |row| row.confirmed),
+            extra: column(rows, |row| row.hops.as_ref()),
         }
     }
 
-    fn params(&self) -> [&(dyn ToSql + Sync); 24] {
+    fn params(&self) -> [&(dyn ToSql + Sync); 31] {
         let [scheduled_at, started_at, finished_at] = &self.times;
         let [dns, connect, tls, first_byte, body] = &self.phases;
-        let [kind, detail, http_version, remote_addr, final_url] = &self.texts;
-        // The site's number stands for that of its version as well.
-        let (site, version) = (&self.site_id, &self.site_id);
+        let [kind, detail, http_version, remote_addr, final_url, prober_fault] = &self.texts;
+        // The site's number stands for that of its version and of its certificate as well.
+        let (site, version, certificate) = (&self.site_id, &self.site_id, &self.site_id);
         [
             scheduled_at,
             &self.seq,
@@ -191,6 +212,13 @@ impl<'a> Columns<'a> {
             http_version,
             remote_addr,
             final_url,
+            &self.queue,
+            certificate,
+            &self.confirmation,
+            &self.maintenance,
+            &self.confirmed,
+            prober_fault,
+            &self.extra,
         ]
     }
 }

@@ -63,6 +63,7 @@ fn the_proof_that_these_tests_rest_on_notices_a_single_wrong_row() {
     let mut known = 0;
     for (damage, words) in [
         (format!("UPDATE result SET total_us = total_us + 1 WHERE {}", row(0)), "stored and not told"),
+        (format!("UPDATE result SET queue_us = -1 WHERE {}", row(4)), "stored and not told"),
         (format!("UPDATE result SET scheduled_at = scheduled_at + interval '1 us' WHERE {}", row(1)), "no slot"),
         (format!("DELETE FROM result WHERE {}", row(2)), "neither checked nor declared"),
         (

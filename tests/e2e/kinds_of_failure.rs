@@ -34,7 +34,7 @@ fn down() -> Vec<Case> {
             "group: g",
             "redirect",
             Some(301),
-            10,
+            0,
         ),
         ("no HTTP", url(site::speaking_first("SSH-2.0-OpenSSH_9.2\r\n")), "group: g", "protocol", None, 0),
         ("half a body", url(site::answering(format!("{head}\r\nhalf"))), "group: g", "protocol", Some(200), 0),

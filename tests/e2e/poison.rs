@@ -24,6 +24,25 @@ fn with(mut check: Value, field: &str, value: Value) -> Vec<u8> {
 
 /// Messages beside words that the reason must have.
 fn poisons(producer: Uuid) -> Vec<(Vec<u8>, &'static str)> {
+    [poisons_of_every_check(producer), poisons_of_few(producer)].concat()
+}
+
+/// In fields that few checks have.
+fn poisons_of_few(producer: Uuid) -> Vec<(Vec<u8>, &'static str)> {
+    let valid = || check(producer, 1000);
+    vec![
+        (with(valid(), "confirmation", json!(0)), "out of range"),
+        (with(valid(), "confirmation", json!(u32::MAX)), "out of range"),
+        (with(valid(), "queue_us", json!(u64::MAX)), "out of range"),
+        (with(valid(), "hops", json!([{"url": "http://a/", "timings_us": {"total": u64::MAX}}])), "out of range"),
+        (with(valid(), "hops", json!([{"url": "http://a\0/", "timings_us": {"total": 1}}])), ""),
+        (with(valid(), "further_failures", json!([{"kind": "rumour", "detail": "-"}])), "not an event"),
+        (with(valid(), "certificate_subject", json!("CN=\0")), ""),
+        (with(valid(), "prober_fault", json!("\0")), ""),
+    ]
+}
+
+fn poisons_of_every_check(producer: Uuid) -> Vec<(Vec<u8>, &'static str)> {
     let valid = || check(producer, 1000);
     let gap =
         json!({"v": 1, "type": "gap", "producer_id": producer, "seq": 1000, "location": "tests", "reason": "overrun"});

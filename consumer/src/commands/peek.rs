@@ -125,8 +125,23 @@ fn json(row: &Value) -> Value {
     row
 }
 
+/// How it failed, after what keeps it from counting as it looks.
 fn detail(check: &ShownCheck) -> String {
-    check.failure.as_ref().map_or_else(String::new, |(kind, detail)| format!("{kind}: {}", printable(detail)))
+    let failure = check.failure.as_ref().map(|(kind, detail)| format!("{kind}: {}", printable(detail)));
+    notes(check).map(|note| format!("[{note}]")).chain(failure).collect::<Vec<_>>().join(" ")
+}
+
+fn notes(check: &ShownCheck) -> impl Iterator<Item = String> {
+    let failed = check.failure.is_some();
+    let prober_fault = check.prober_fault.as_deref().filter(|_| failed);
+    [
+        check.maintenance.then(|| "maintenance".to_owned()),
+        check.confirmation.map(|number| format!("confirmation {number}")),
+        prober_fault.map(|fault| format!("unknown, fault of the prober: {}", printable(fault))),
+        (failed && check.confirmed == Some(false)).then(|| "not confirmed".to_owned()),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 fn http_status(check: &ShownCheck) -> String {
@@ -164,4 +179,47 @@ fn line(check: &ShownCheck) -> String {
         duration(check.total_us),
         detail(check),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed() -> ShownCheck {
+        ShownCheck {
+            scheduled_at: Timestamp::UNIX_EPOCH,
+            finished_at: Timestamp::UNIX_EPOCH,
+            site: "site".into(),
+            location: "here".into(),
+            failure: Some(("status".into(), "500".into())),
+            status: Some(500),
+            total_us: 1,
+            confirmation: None,
+            confirmed: None,
+            maintenance: false,
+            prober_fault: None,
+            row: Value::Null,
+        }
+    }
+
+    #[test]
+    fn what_keeps_a_check_from_counting_stands_before_its_failure() {
+        let good = || ShownCheck { failure: None, ..failed() };
+        let cases = [
+            (good(), ""),
+            (failed(), "status: 500"),
+            (ShownCheck { confirmed: Some(true), ..failed() }, "status: 500"),
+            (ShownCheck { confirmed: Some(false), ..failed() }, "[not confirmed] status: 500"),
+            (ShownCheck { confirmation: Some(2), ..failed() }, "[confirmation 2] status: 500"),
+            (ShownCheck { confirmation: Some(1), ..good() }, "[confirmation 1]"),
+            (ShownCheck { maintenance: true, ..good() }, "[maintenance]"),
+            (
+                ShownCheck { prober_fault: Some("no\nnet".into()), ..failed() },
+                r"[unknown, fault of the prober: no\nnet] status: 500",
+            ),
+        ];
+        for (check, expected) in cases {
+            assert_eq!(detail(&check), expected);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! `report`: uptime of each site, with unknown time apart.
+//! `report`: uptime of each site, with unknown time and maintenance apart.
 
 use std::time::Duration;
 
@@ -47,30 +47,31 @@ pub(crate) fn run(context: &Context, args: ReportArgs) -> Result<Answer, Command
 
 fn as_table(sites: &[SiteReport]) -> String {
     let colour = wants_colour();
-    let mut shown = table(&["SITE", "NOW", "UPTIME", "UNKNOWN", "CHECKS", "P50", "P95", "INCIDENTS"]);
+    let mut shown = table(&["SITE", "NOW", "UPTIME", "UNKNOWN", "MAINTENANCE", "CHECKS", "P50", "P95", "INCIDENTS"]);
     for site in sites {
         let time = |micros: Option<i64>| micros.map_or_else(|| "-".to_owned(), duration);
         shown.add_row([
             printable(&site.site),
             outcome(!site.is_down, colour),
             site.uptime_percent.map_or_else(|| "-".to_owned(), percent),
-            percent(unknown_percent(site)),
+            percent(share(site.unknown, site.up + site.down + site.unknown)),
+            percent(share(site.maintenance, site.up + site.down + site.unknown + site.maintenance)),
             site.checks.to_string(),
             time(site.p50_us),
             time(site.p95_us),
             site.incidents.to_string(),
         ]);
     }
-    align_right(&mut shown, 2..8);
+    align_right(&mut shown, 2..9);
     format!(
-        "{shown}\n\nUptime is of the checks whose outcome is known; UNKNOWN is the share of due checks without a result."
+        "{shown}\n\nUptime is of the due checks that found the site up or down. UNKNOWN is the share without a result, or with \
+         one that\nsays nothing about the site by a fault of the prober; checks in maintenance count in neither."
     )
 }
 
-/// The share of slots without a result.
-fn unknown_percent(site: &SiteReport) -> f64 {
-    let due = site.up + site.down + site.unknown;
-    if due == 0 { 0.0 } else { 100.0 * site.unknown as f64 / due as f64 }
+/// `some` of `all` in percent.
+fn share(some: i64, all: i64) -> f64 {
+    if all == 0 { 0.0 } else { 100.0 * some as f64 / all as f64 }
 }
 
 /// Two decimals, cut rather than rounded: 99.999 % is not all.

@@ -7,6 +7,7 @@ use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
 use super::directory::{Directory, SiteRef};
+use crate::store::certificates::Names;
 use crate::store::results::{self, Columns, Comparison, ResultRow};
 use crate::store::sites::Version;
 use crate::store::{StoreError, Tx};
@@ -29,6 +30,11 @@ pub(super) struct PendingCheck<'a> {
 impl<'a> PendingCheck<'a> {
     fn version(&self) -> Version<'a> {
         Version { url: &self.check.url, group: self.check.group.as_deref(), config_hash: &self.check.config_hash }
+    }
+
+    fn certificate(&self) -> Names<'a> {
+        let Check { certificate_subject, certificate_issuer, .. } = self.check;
+        Names { subject: certificate_subject.as_deref(), issuer: certificate_issuer.as_deref() }
     }
 
     fn key(&self) -> (UtcTime, Uuid, u64) {
@@ -57,16 +63,18 @@ pub(super) fn store(
     pending: &[PendingCheck<'_>],
 ) -> Result<Vec<(Fate, SiteRef)>, StoreError> {
     directory.learn_sites(tx, pending.iter().map(|p| (p.check.site.as_str(), p.version())))?;
+    directory.certificates.learn(tx, pending.iter().map(PendingCheck::certificate))?;
     let find = |p: &PendingCheck<'_>| directory.find(&p.check.site, p.version());
     let sites: Vec<SiteRef> = pending.iter().filter_map(find).collect();
-    if sites.len() != pending.len() {
-        // Only a site that vanished between two statements could bring us here; the next try adds it again.
-        return Err(StoreError::Unreachable("a site was removed while its results were stored".into()));
-    }
     let mut order: Vec<usize> = (0..pending.len()).collect();
     order.sort_by_key(|index| pending.get(*index).map(PendingCheck::key));
     let rows: Vec<ResultRow<'_>> =
-        order.iter().filter_map(|index| row(pending.get(*index)?, sites.get(*index)?)).collect();
+        order.iter().filter_map(|index| row(directory, pending.get(*index)?, sites.get(*index)?)).collect();
+    if sites.len() != pending.len() || rows.len() != pending.len() {
+        // Only a site or a certificate that vanished between two statements could bring us here; the next try adds it
+        // again.
+        return Err(StoreError::Unreachable("a site was removed while its results were stored".into()));
+    }
     let columns = Columns::of(&rows);
     let inserted = results::insert(tx, &columns)?;
     let mut fates = vec![Fate::Stored; pending.len()];
@@ -80,12 +88,15 @@ pub(super) fn store(
     Ok(fates.into_iter().zip(sites).collect())
 }
 
-fn row<'a>(pending: &PendingCheck<'a>, site: &SiteRef) -> Option<ResultRow<'a>> {
-    Some(ResultRow {
+fn row<'a>(directory: &Directory, pending: &PendingCheck<'a>, site: &SiteRef) -> Option<ResultRow<'a>> {
+    let names = pending.certificate();
+    let certificate_id = directory.certificates.find(names);
+    (names.is_empty() || certificate_id.is_some()).then_some(ResultRow {
         envelope: pending.envelope,
         check: pending.check,
         site_id: site.site_id,
         version_id: site.version_id,
+        certificate_id,
     })
 }
 

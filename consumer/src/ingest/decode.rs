@@ -1,6 +1,6 @@
 //! Messages to events, or to the reason why they are none that can be stored.
 
-use isitup_shared::event::{self, Body, Check, Event, Gap};
+use isitup_shared::event::{self, Body, Check, Event, Gap, Timings};
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
@@ -69,11 +69,15 @@ fn unstorable(event: &Event) -> Option<&'static str> {
 }
 
 fn unstorable_check(check: &Check) -> Option<&'static str> {
-    let t = &check.timings_us;
+    let times = |t: &Timings| [t.dns, t.connect, t.tls, t.first_byte, t.body, Some(t.total)];
+    let of_hops = check.hops.iter().flat_map(|hop| times(&hop.timings_us));
     let mut numbers =
-        [t.dns, t.connect, t.tls, t.first_byte, t.body, Some(t.total), check.body_bytes].into_iter().flatten();
+        times(&check.timings_us).into_iter().chain([check.body_bytes, check.queue_us]).chain(of_hops).flatten();
     if numbers.any(|number| i64::try_from(number).is_err()) {
         return Some("a time or size is out of range");
+    }
+    if check.confirmation.is_some_and(|number| number < 1 || i32::try_from(number).is_err()) {
+        return Some("confirmation is out of range");
     }
     if i32::try_from(check.redirects).is_err() {
         return Some("redirects is out of range");

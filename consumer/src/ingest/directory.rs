@@ -1,4 +1,4 @@
-//! What this process remembers of the database: ids of sites and versions, latest statuses, known producers.
+//! What this process remembers of the database: ids of sites, versions and certificates, latest statuses, known producers.
 //!
 //! It is true only as long as every transaction that filled it was committed on the connection it came from. So it is
 //! thrown away whole after any failure, and with the connection: a server that crashed or was replaced may have
@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
+use super::certificates::Certificates;
 use crate::store::sites::{self, Version, VersionIds};
 use crate::store::statuses::{self, Status};
 use crate::store::{StoreError, Tx};
@@ -21,6 +22,8 @@ pub struct Directory {
     by_name: HashMap<String, usize>,
     sites: Vec<Site>,
     producers: HashSet<Uuid>,
+    /// Certificates by their names.
+    pub(super) certificates: Certificates,
 }
 
 /// One site.

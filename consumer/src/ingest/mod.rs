@@ -2,12 +2,14 @@
 //! rejects move together.
 
 pub mod batch;
+mod certificates;
 mod checks;
 mod dates;
 pub mod decode;
 mod directory;
 mod status_change;
 mod statuses;
+mod verdict;
 mod words;
 mod write;
 

@@ -2,6 +2,7 @@
 
 use isitup_shared::event::{Check, Envelope};
 
+use super::verdict::Verdict;
 use crate::store::statuses::Status;
 
 /// What a result changes.
@@ -26,9 +27,10 @@ pub(super) enum Turn {
     CameUp,
 }
 
-/// Brings `status` up to date with a result that was not known before.
+/// Brings `status` up to date with the result of a scheduled check that was not known before. One that does not count
+/// is the latest all the same, but leaves the site up or down as it was.
 pub(super) fn observe(status: &mut Option<Status>, envelope: &Envelope, check: &Check, version_id: i32) -> Observation {
-    let is_down = check.outcome.failure().is_some();
+    let is_down = Verdict::of(check).is_down();
     let Some(known) = status else {
         *status = Some(Status {
             producer_id: envelope.producer_id,
@@ -40,21 +42,21 @@ pub(super) fn observe(status: &mut Option<Status>, envelope: &Envelope, check: &
             since: check.finished_at,
             is_down,
         });
-        return Observation { is_newer: true, turn: is_down.then_some(Turn::WentDown), ..Observation::default() };
+        return Observation { is_newer: true, turn: turn(None, is_down), ..Observation::default() };
     };
     let began_earlier = check.scheduled_at < known.first_scheduled_at;
     known.first_scheduled_at = known.first_scheduled_at.min(check.scheduled_at);
     if !is_newer(known, envelope, check) {
         return Observation { began_earlier, ..Observation::default() };
     }
-    let turn = match (known.is_down, is_down) {
-        (false, true) => Some(Turn::WentDown),
-        (true, false) => Some(Turn::CameUp),
-        _ => None,
+    let observation = Observation {
+        is_newer: true,
+        turn: turn(known.is_down, is_down),
+        began_earlier,
+        step_us: step(known, envelope, check, version_id),
     };
-    let observation =
-        Observation { is_newer: true, turn, began_earlier, step_us: step(known, envelope, check, version_id) };
-    if turn.is_some() {
+    if is_down.is_some() && is_down != known.is_down {
+        known.is_down = is_down;
         known.since = check.finished_at;
     }
     known.producer_id = envelope.producer_id;
@@ -62,8 +64,16 @@ pub(super) fn observe(status: &mut Option<Status>, envelope: &Envelope, check: &
     known.version_id = version_id;
     known.scheduled_at = check.scheduled_at;
     known.finished_at = check.finished_at;
-    known.is_down = is_down;
     observation
+}
+
+/// What becomes of a site that was down or not, where that is known, when the next check says `is_down`, if it says so.
+fn turn(was_down: Option<bool>, is_down: Option<bool>) -> Option<Turn> {
+    match (was_down, is_down) {
+        (None | Some(false), Some(true)) => Some(Turn::WentDown),
+        (Some(true), Some(false)) => Some(Turn::CameUp),
+        _ => None,
+    }
 }
 
 /// Of one producer the higher number is newer, whatever its clock did; of two the later end.
@@ -98,6 +108,41 @@ mod tests {
         (envelope, check)
     }
 
+    /// Sees checks of one producer, 30 seconds apart, and tells the turns they make.
+    fn turns(status: &mut Option<Status>, checks: impl IntoIterator<Item = Check>) -> Vec<Option<Turn>> {
+        let mut seq = status.as_ref().map_or(0, |status| status.seq);
+        let mut turn = |check: Check| {
+            seq += 1;
+            let (envelope, Check { scheduled_at, started_at, finished_at, .. }) = event(1, seq, 30 * seq as i64, true);
+            observe(status, &envelope, &Check { scheduled_at, started_at, finished_at, ..check }, 1).turn
+        };
+        checks.into_iter().map(&mut turn).collect()
+    }
+
+    fn good() -> Check {
+        event(1, 1, 0, true).1
+    }
+
+    fn failed() -> Check {
+        event(1, 1, 0, false).1
+    }
+
+    fn in_maintenance(check: Check) -> Check {
+        Check { maintenance: true, ..check }
+    }
+
+    fn by_fault_of_prober() -> Check {
+        Check { prober_fault: Some("no network".into()), ..failed() }
+    }
+
+    fn confirmed(confirmed: bool) -> Check {
+        Check { confirmed: Some(confirmed), ..failed() }
+    }
+
+    fn slot(number: i64) -> UtcTime {
+        UtcTime::from_micros(30 * number * SECOND)
+    }
+
     fn see(status: &mut Option<Status>, (envelope, check): (Envelope, Check)) -> Observation {
         observe(status, &envelope, &check, 1)
     }
@@ -110,6 +155,44 @@ mod tests {
         assert_eq!(see(&mut status, event(1, 3, 60, true)).turn, Some(Turn::CameUp));
         assert_eq!(see(&mut status, event(1, 4, 90, true)).turn, None);
         assert_eq!(status.unwrap().since, UtcTime::from_micros(60 * SECOND));
+    }
+
+    #[test]
+    fn what_does_not_count_leaves_an_incident_open_and_opens_none() {
+        let mut status = None;
+        let checks = [good(), by_fault_of_prober(), in_maintenance(failed()), failed()];
+        assert_eq!(turns(&mut status, checks), [None, None, None, Some(Turn::WentDown)]);
+        let checks = [by_fault_of_prober(), in_maintenance(good()), in_maintenance(failed()), failed(), good()];
+        assert_eq!(turns(&mut status, checks), [None, None, None, None, Some(Turn::CameUp)]);
+        let status = status.unwrap();
+        assert_eq!((status.seq, status.since, status.is_down), (9, slot(9), Some(false)));
+    }
+
+    #[test]
+    fn what_does_not_count_is_the_latest_all_the_same() {
+        let mut status = None;
+        turns(&mut status, [failed(), in_maintenance(good())]);
+        let status = status.unwrap();
+        assert_eq!((status.seq, status.scheduled_at, status.finished_at), (2, slot(2), slot(2)));
+        assert_eq!((status.since, status.is_down), (slot(1), Some(true)));
+    }
+
+    #[test]
+    fn a_site_first_seen_in_maintenance_is_neither_up_nor_down_until_a_check_counts() {
+        let mut status = None;
+        assert_eq!(turns(&mut status, [in_maintenance(failed()), by_fault_of_prober()]), [None, None]);
+        assert_eq!(status.as_ref().map(|status| (status.since, status.is_down)), Some((slot(1), None)));
+        assert_eq!(turns(&mut status.clone(), [failed()]), [Some(Turn::WentDown)]);
+        assert_eq!(turns(&mut status, [good()]), [None], "coming up is no end of an incident");
+        assert_eq!(status.map(|status| (status.since, status.is_down)), Some((slot(3), Some(false))));
+    }
+
+    #[test]
+    fn a_failure_that_a_confirmation_denied_counts_as_up() {
+        let mut status = None;
+        let checks = [confirmed(false), confirmed(true), confirmed(false), good()];
+        assert_eq!(turns(&mut status, checks), [None, Some(Turn::WentDown), Some(Turn::CameUp), None]);
+        assert_eq!(status.map(|status| status.since), Some(slot(3)));
     }
 
     #[test]

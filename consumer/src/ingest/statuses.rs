@@ -1,4 +1,4 @@
-//! Statuses, incidents and intervals of a batch: each stored check is seen in the order of the topic, then what
+//! Statuses, incidents and intervals of a batch: each stored check, confirmations apart, is seen in the order of the topic, then what
 //! changed is written once for each site and location.
 
 use std::collections::{BTreeMap, HashMap};
@@ -7,7 +7,7 @@ use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
 use super::checks::PendingCheck;
-use super::directory::{Directory, SiteRef};
+use super::directory::{Directory, Place, SiteRef};
 use super::status_change::{Turn, observe};
 use super::write::WriteError;
 use crate::store::incidents::{self, Closing, Incident};
@@ -39,11 +39,13 @@ pub(super) fn follow<'a>(
     directory: &mut Directory,
     stored: &[(PendingCheck<'a>, SiteRef)],
 ) -> Result<(), WriteError> {
-    let wanted = stored.iter().map(|(pending, site)| (site.site, pending.envelope.location.as_str()));
+    // A confirmation is a result of its own; what it means for its slot stands in the scheduled check.
+    let scheduled = || stored.iter().filter(|(pending, _)| pending.check.confirmation.is_none());
+    let wanted = scheduled().map(|(pending, site)| (site.site, pending.envelope.location.as_str()));
     directory.learn_statuses(tx, wanted)?;
     let mut changes: HashMap<(usize, usize), Change<'a>> = HashMap::new();
     let mut steps: BTreeMap<i32, i64> = BTreeMap::new();
-    for (pending, site) in stored {
+    for (pending, site) in scheduled() {
         see(directory, &mut changes, &mut steps, pending, site);
     }
     if !steps.is_empty() {
@@ -53,18 +55,7 @@ pub(super) fn follow<'a>(
         .iter()
         .filter_map(|((site, place), change)| {
             let (site_id, place) = directory.place(*site, *place)?;
-            let status = place.status.as_ref()?;
-            let newest = change.newest.map(|pending| pending.check);
-            let row = StatusRow {
-                site_id,
-                location: &place.location,
-                status,
-                replaces: change.replaces,
-                total_us: newest.map_or(0, |check| check.timings_us.total),
-                http_status: newest.and_then(|check| check.status),
-                certificate_expires_at: newest.and_then(|check| check.certificate_expires_at),
-                failure: newest.and_then(|check| check.outcome.failure()),
-            };
+            let row = row(site_id, place, change)?;
             Some((site_id, place.location.as_str(), change, row))
         })
         .collect();
@@ -72,6 +63,23 @@ pub(super) fn follow<'a>(
     write_statuses(tx, &sorted)?;
     write_incidents(tx, &sorted)?;
     Ok(())
+}
+
+fn row<'s>(site_id: i32, place: &'s Place, change: &Change<'s>) -> Option<StatusRow<'s>> {
+    let newest = change.newest.map(|pending| pending.check);
+    Some(StatusRow {
+        site_id,
+        location: &place.location,
+        status: place.status.as_ref()?,
+        replaces: change.replaces,
+        total_us: newest.map_or(0, |check| check.timings_us.total),
+        http_status: newest.and_then(|check| check.status),
+        certificate_expires_at: newest.and_then(|check| check.certificate_expires_at),
+        failure: newest.and_then(|check| check.outcome.failure()),
+        prober_fault: newest.and_then(|check| check.prober_fault.as_deref()),
+        maintenance: newest.is_some_and(|check| check.maintenance),
+        confirmed: newest.and_then(|check| check.confirmed),
+    })
 }
 
 type Sorted<'s, 'a> = (i32, &'s str, &'s Change<'a>, StatusRow<'s>);

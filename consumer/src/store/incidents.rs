@@ -48,7 +48,7 @@ pub fn close(tx: &mut Tx<'_>, closings: &[Closing<'_>]) -> Result<u64, StoreErro
     )
 }
 
-/// Stores incidents. At most one of a site and location may be open.
+/// Stores incidents. At most one of a site and location may be open; a second one is left out.
 ///
 /// # Errors
 /// When the statement fails.
@@ -63,7 +63,9 @@ pub fn insert(tx: &mut Tx<'_>, incidents: &[Incident<'_>]) -> Result<u64, StoreE
         "INSERT INTO incident (site_id, location, opened_at, closed_at, failure_kind, failure_detail)
          SELECT site_id, location, opened_at, greatest(closed_at, CASE WHEN closed_at IS NOT NULL THEN opened_at END), kind, detail
          FROM unnest($1::int[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::text[])
-              AS n (site_id, location, opened_at, closed_at, kind, detail)",
+              AS n (site_id, location, opened_at, closed_at, kind, detail)
+         -- A consumer of an older release, still running beside this one, may have opened it for what does not count.
+         ON CONFLICT (site_id, location) WHERE closed_at IS NULL DO NOTHING",
         &[&sites, &locations, &opened, &closed, &kinds, &details],
     )
 }

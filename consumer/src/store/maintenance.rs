@@ -97,10 +97,10 @@ pub fn sum_hour(tx: &mut Tx<'_>, hour: Timestamp) -> Result<(), StoreError> {
     let counts = marks.iter().map(|row| Ok(row.try_get(1)?)).collect::<Result<Vec<i64>, StoreError>>()?;
     tx.execute("DELETE FROM uptime_hour WHERE hour = $1", &[&hour])?;
     tx.execute(
-        "INSERT INTO uptime_hour (hour, site_id, location, up, down, unknown)
-         SELECT $1, site_id, location, up, down, unknown
+        "INSERT INTO uptime_hour (hour, site_id, location, up, down, unknown, maintenance)
+         SELECT $1, site_id, location, up, down, unknown, maintenance
          FROM uptime_between($1::timestamptz, $1::timestamptz + interval '1 hour')
-         WHERE up + down + unknown > 0",
+         WHERE up + down + unknown + maintenance > 0",
         &[&hour],
     )?;
     reopen_day(tx, hour)?;

@@ -4,6 +4,7 @@
 //! transaction mode may stand between.
 
 pub mod audit;
+pub mod certificates;
 pub mod days;
 pub mod dirty;
 mod error;

@@ -1,7 +1,8 @@
 //! Rows of `result`: inserted by the thousand in one statement.
 
-use isitup_shared::event::{Check, Envelope};
-use postgres::types::ToSql;
+use isitup_shared::event::{Check, Envelope, Failure, HopReport};
+use postgres::types::{Json, ToSql};
+use serde::Serialize;
 use uuid::Uuid;
 
 use super::{PgTime, StoreError, Tx};
@@ -17,6 +18,8 @@ pub struct ResultRow<'a> {
     pub site_id: i32,
     /// The id of its configuration.
     pub version_id: i32,
+    /// The id of its certificate, where it has one.
+    pub certificate_id: Option<i32>,
 }
 
 /// What the table holds under a row's key.
@@ -62,6 +65,44 @@ pub struct Columns<'a> {
     http_version: Vec<Option<&'a str>>,
     remote_addr: Vec<Option<&'a str>>,
     final_url: Vec<Option<&'a str>>,
+    queue: Vec<Option<i64>>,
+    certificate_id: Vec<Option<i32>>,
+    confirmation: Vec<Option<i32>>,
+    maintenance: Vec<bool>,
+    confirmed: Vec<Option<bool>>,
+    prober_fault: Vec<Option<&'a str>>,
+    extra: Vec<Option<Json<Extra<'a>>>>,
+}
+
+/// What few results have, in one column: it costs the others nothing. Named as the contract's fields.
+#[derive(Debug, Serialize)]
+struct Extra<'a> {
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    hops: &'a [HopReport],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    further_failures: &'a [Failure],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    insecure: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dns_code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference_answered: Option<bool>,
+}
+
+impl<'a> Extra<'a> {
+    fn of(check: &'a Check) -> Option<Self> {
+        let extra = Self {
+            hops: &check.hops,
+            further_failures: &check.further_failures,
+            insecure: check.insecure.then_some(true),
+            dns_code: check.dns_code.as_deref(),
+            reference_answered: check.reference_answered,
+        };
+        let is_empty = extra.hops.is_empty()
+            && extra.further_failures.is_empty()
+            && (extra.insecure, extra.dns_code, extra.reference_answered) == (None, None, None);
+        (!is_empty).then_some(extra)
+    }
 }
 
 /// The columns' names and, as parameters, their arrays. A macro, so that both statements are texts known at compile time.
@@ -69,7 +110,8 @@ macro_rules! columns {
     () => {
         "scheduled_at, seq, started_at, finished_at, certificate_expires_at, dns_us, connect_us, tls_us, \
          first_byte_us, body_us, total_us, body_bytes, producer_id, site_id, version_id, status, redirects, \
-         body_matched, location, failure_kind, failure_detail, http_version, remote_addr, final_url"
+         body_matched, location, failure_kind, failure_detail, http_version, remote_addr, final_url, queue_us, \
+         certificate_id, confirmation, maintenance, confirmed, prober_fault, extra"
     };
 }
 macro_rules! arrays {
@@ -77,7 +119,8 @@ macro_rules! arrays {
         "unnest($1::timestamptz[], $2::bigint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[], \
          $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], \
          $13::uuid[], $14::int[], $15::int[], $16::int[], $17::int[], $18::bool[], $19::text[], $20::text[], \
-         $21::text[], $22::text[], $23::text[], $24::text[])"
+         $21::text[], $22::text[], $23::text[], $24::text[], $25::bigint[], $26::int[], \
+         $27::int[], $28::bool[], $29::bool[], $30::text[], $31::jsonb[])"
     };
 }
 
@@ -129,9 +172,16 @@ impl<'a> Columns<'a> {
         self.http_version.push(check.http_version.as_deref());
         self.remote_addr.push(check.remote_addr.as_deref());
         self.final_url.push(check.final_url.as_deref());
+        self.queue.push(check.queue_us.map(big));
+        self.certificate_id.push(row.certificate_id);
+        self.confirmation.push(check.confirmation.map(|number| i32::try_from(number).unwrap_or(i32::MAX)));
+        self.maintenance.push(check.maintenance);
+        self.confirmed.push(check.confirmed);
+        self.prober_fault.push(check.prober_fault.as_deref());
+        self.extra.push(Extra::of(check).map(Json));
     }
 
-    fn params(&self) -> [&(dyn ToSql + Sync); 24] {
+    fn params(&self) -> [&(dyn ToSql + Sync); 31] {
         [
             &self.scheduled_at,
             &self.seq,
@@ -157,6 +207,13 @@ impl<'a> Columns<'a> {
             &self.http_version,
             &self.remote_addr,
             &self.final_url,
+            &self.queue,
+            &self.certificate_id,
+            &self.confirmation,
+            &self.maintenance,
+            &self.confirmed,
+            &self.prober_fault,
+            &self.extra,
         ]
     }
 }
@@ -176,7 +233,8 @@ pub fn insert(tx: &mut Tx<'_>, columns: &Columns<'_>) -> Result<u64, StoreError>
 /// # Errors
 /// When the statement fails.
 pub fn compare(tx: &mut Tx<'_>, columns: &Columns<'_>) -> Result<Vec<Comparison>, StoreError> {
-    // A row is ours when its xmin, the lower half of a transaction's number, is this transaction's.
+    // A row is ours when its xmin, the lower half of a transaction's number, is this transaction's. One without
+    // `maintenance` was stored before there were such columns: nobody knows what it would have had in them.
     const SQL: &str = concat!(
         "SELECT n.ordinal,
                 r.xmin::text::bigint = pg_current_xact_id()::text::bigint % 4294967296,
@@ -187,6 +245,10 @@ pub fn compare(tx: &mut Tx<'_>, columns: &Columns<'_>) -> Result<Vec<Comparison>
                 (n.started_at, n.finished_at, n.certificate_expires_at, n.dns_us, n.connect_us, n.tls_us,
                  n.first_byte_us, n.body_us, n.total_us, n.body_bytes, n.site_id, n.version_id, n.status, n.redirects,
                  n.body_matched, n.location, n.failure_kind, n.failure_detail, n.http_version, n.remote_addr, n.final_url)
+                AND (r.maintenance IS NULL OR
+                     (r.queue_us, r.certificate_id, r.confirmation, r.maintenance, r.confirmed, r.prober_fault, r.extra)
+                     IS NOT DISTINCT FROM
+                     (n.queue_us, n.certificate_id, n.confirmation, n.maintenance, n.confirmed, n.prober_fault, n.extra))
          FROM ",
         arrays!(),
         " WITH ORDINALITY AS n (",

@@ -1,7 +1,8 @@
-//! The latest result of each site at each location.
+//! The latest scheduled result of each site at each location.
 
 use isitup_shared::event::Failure;
 use isitup_shared::time::UtcTime;
+use postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::results::big;
@@ -22,10 +23,10 @@ pub struct Status {
     pub scheduled_at: UtcTime,
     /// When that check ended.
     pub finished_at: UtcTime,
-    /// Since when it is up, or down.
+    /// Since when it is up, or down; where neither is known, since it was first seen.
     pub since: UtcTime,
-    /// Whether it is down.
-    pub is_down: bool,
+    /// Whether it is down, by the latest check that counts; `None` until there is one.
+    pub is_down: Option<bool>,
 }
 
 /// A status to be written.
@@ -47,6 +48,12 @@ pub struct StatusRow<'a> {
     pub certificate_expires_at: Option<UtcTime>,
     /// How it failed.
     pub failure: Option<&'a Failure>,
+    /// Why the failure says nothing about the site.
+    pub prober_fault: Option<&'a str>,
+    /// Whether the slot lies in a maintenance window.
+    pub maintenance: bool,
+    /// Whether all confirmations of the failure failed too.
+    pub confirmed: Option<bool>,
 }
 
 /// Reads the statuses of sites at locations.
@@ -57,7 +64,7 @@ pub fn load(tx: &mut Tx<'_>, keys: &[(i32, &str)]) -> Result<Vec<(i32, String, S
     let (sites, locations): (Vec<i32>, Vec<&str>) = keys.iter().copied().unzip();
     let rows = tx.query(
         "SELECT t.site_id, t.location, t.producer_id, t.seq, t.version_id, t.first_scheduled_at, t.scheduled_at,
-                t.finished_at, t.since, t.failure_kind IS NOT NULL
+                t.finished_at, t.since, t.is_down
          FROM unnest($1::int[], $2::text[]) AS k (site_id, location) JOIN site_status t USING (site_id, location)",
         &[&sites, &locations],
     )?;
@@ -96,6 +103,10 @@ struct Arrays<'a> {
     status: Vec<Option<i32>>,
     failure_kind: Vec<Option<&'a str>>,
     failure_detail: Vec<Option<&'a str>>,
+    prober_fault: Vec<Option<&'a str>>,
+    maintenance: Vec<bool>,
+    confirmed: Vec<Option<bool>>,
+    is_down: Vec<Option<bool>>,
 }
 
 impl<'a> Arrays<'a> {
@@ -116,7 +127,34 @@ impl<'a> Arrays<'a> {
             status: each().map(|row| row.http_status.map(i32::from)).collect(),
             failure_kind: each().map(|row| row.failure.map(|failure| failure.kind.as_str())).collect(),
             failure_detail: each().map(|row| row.failure.map(|failure| failure.detail.as_str())).collect(),
+            prober_fault: each().map(|row| row.prober_fault).collect(),
+            maintenance: each().map(|row| row.maintenance).collect(),
+            confirmed: each().map(|row| row.confirmed).collect(),
+            is_down: each().map(|row| row.status.is_down).collect(),
         }
+    }
+
+    fn params(&self) -> [&(dyn ToSql + Sync); 18] {
+        [
+            &self.site_id,
+            &self.location,
+            &self.version_id,
+            &self.producer_id,
+            &self.seq,
+            &self.first_scheduled_at,
+            &self.scheduled_at,
+            &self.finished_at,
+            &self.since,
+            &self.certificate_expires_at,
+            &self.total_us,
+            &self.status,
+            &self.failure_kind,
+            &self.failure_detail,
+            &self.prober_fault,
+            &self.maintenance,
+            &self.confirmed,
+            &self.is_down,
+        ]
     }
 }
 
@@ -128,27 +166,13 @@ pub fn insert(tx: &mut Tx<'_>, rows: &[StatusRow<'_>]) -> Result<u64, StoreError
     let a = Arrays::of(rows);
     tx.execute(
         "INSERT INTO site_status (site_id, location, version_id, producer_id, seq, first_scheduled_at, scheduled_at,
-             finished_at, since, certificate_expires_at, total_us, status, failure_kind, failure_detail)
+             finished_at, since, certificate_expires_at, total_us, status, failure_kind, failure_detail, prober_fault,
+             maintenance, confirmed, is_down)
          SELECT * FROM unnest($1::int[], $2::text[], $3::int[], $4::uuid[], $5::bigint[], $6::timestamptz[],
              $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::bigint[], $12::int[],
-             $13::text[], $14::text[])
+             $13::text[], $14::text[], $15::text[], $16::bool[], $17::bool[], $18::bool[])
          ON CONFLICT DO NOTHING",
-        &[
-            &a.site_id,
-            &a.location,
-            &a.version_id,
-            &a.producer_id,
-            &a.seq,
-            &a.first_scheduled_at,
-            &a.scheduled_at,
-            &a.finished_at,
-            &a.since,
-            &a.certificate_expires_at,
-            &a.total_us,
-            &a.status,
-            &a.failure_kind,
-            &a.failure_detail,
-        ],
+        &a.params(),
     )
 }
 
@@ -160,37 +184,24 @@ pub fn replace(tx: &mut Tx<'_>, rows: &[StatusRow<'_>]) -> Result<u64, StoreErro
     let a = Arrays::of(rows);
     let replaced_producer: Vec<Option<Uuid>> = rows.iter().map(|row| row.replaces.map(|(id, _)| id)).collect();
     let replaced_seq: Vec<Option<i64>> = rows.iter().map(|row| row.replaces.map(|(_, seq)| big(seq))).collect();
+    let mut params = a.params().to_vec();
+    params.extend([&replaced_producer as &(dyn ToSql + Sync), &replaced_seq]);
     tx.execute(
         "UPDATE site_status t
          SET version_id = n.version_id, producer_id = n.producer_id, seq = n.seq,
              first_scheduled_at = n.first_scheduled_at, scheduled_at = n.scheduled_at, finished_at = n.finished_at,
              since = n.since, certificate_expires_at = n.certificate_expires_at, total_us = n.total_us,
-             status = n.status, failure_kind = n.failure_kind, failure_detail = n.failure_detail
+             status = n.status, failure_kind = n.failure_kind, failure_detail = n.failure_detail,
+             prober_fault = n.prober_fault, maintenance = n.maintenance, confirmed = n.confirmed, is_down = n.is_down
          FROM unnest($1::int[], $2::text[], $3::int[], $4::uuid[], $5::bigint[], $6::timestamptz[],
              $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::bigint[], $12::int[],
-             $13::text[], $14::text[], $15::uuid[], $16::bigint[])
+             $13::text[], $14::text[], $15::text[], $16::bool[], $17::bool[], $18::bool[], $19::uuid[], $20::bigint[])
              AS n (site_id, location, version_id, producer_id, seq, first_scheduled_at, scheduled_at, finished_at,
-                 since, certificate_expires_at, total_us, status, failure_kind, failure_detail, old_producer_id, old_seq)
+                 since, certificate_expires_at, total_us, status, failure_kind, failure_detail, prober_fault,
+                 maintenance, confirmed, is_down, old_producer_id, old_seq)
          WHERE t.site_id = n.site_id AND t.location = n.location
            AND t.producer_id = n.old_producer_id AND t.seq = n.old_seq",
-        &[
-            &a.site_id,
-            &a.location,
-            &a.version_id,
-            &a.producer_id,
-            &a.seq,
-            &a.first_scheduled_at,
-            &a.scheduled_at,
-            &a.finished_at,
-            &a.since,
-            &a.certificate_expires_at,
-            &a.total_us,
-            &a.status,
-            &a.failure_kind,
-            &a.failure_detail,
-            &replaced_producer,
-            &replaced_seq,
-        ],
+        &params,
     )
 }
 

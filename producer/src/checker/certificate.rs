@@ -1,6 +1,7 @@
 //! What a check tells of a certificate.
 
 use isitup_shared::time::UtcTime;
+use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::X509Name;
 
@@ -33,6 +34,12 @@ impl Certificate {
             is_leaf_self_issued,
         })
     }
+}
+
+/// When the first of `certificates` expires.
+pub(super) fn first_expiry(certificates: &[CertificateDer<'_>]) -> Option<UtcTime> {
+    let first = certificates.iter().filter_map(|der| parse(der)).map(|certificate| not_after(&certificate)).min();
+    first.map(|seconds| UtcTime::from_micros(seconds.saturating_mul(1_000_000)))
 }
 
 fn parse(der: &[u8]) -> Option<X509Certificate<'_>> {

@@ -6,11 +6,13 @@ use std::sync::{Arc, OnceLock};
 
 use isitup_shared::config::Scalar;
 use isitup_shared::secret::Secret;
+use isitup_shared::time::UtcTime;
 use rustls::ClientConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use url::Url;
 
+use super::certificate;
 use super::trust::OwnCa;
 use crate::site::short_hash;
 
@@ -191,6 +193,13 @@ impl Identity {
         let encoded: Vec<String> = chain.iter().map(|c| c.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
         let fingerprint = short_hash(encoded.iter().map(String::as_str));
         Ok(Self { chain, key, fingerprint })
+    }
+}
+
+impl Identity {
+    /// When the first of its certificates expires.
+    pub fn expires_at(&self) -> Option<UtcTime> {
+        certificate::first_expiry(&self.chain)
     }
 }
 

@@ -2,11 +2,13 @@
 
 use std::fmt::{self, Write};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use isitup_shared::config::Network;
+use isitup_shared::time::UtcTime;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
@@ -14,9 +16,11 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use sha2::{Digest, Sha256};
 
+use super::certificate;
 use super::handshake::{NoSessions, Verifying, Witness};
 use super::resolver::Resolver;
 use super::transport::{HttpVersion, Transport};
+use crate::site::Route;
 
 /// What all checkers of a process share; cheap to clone.
 #[derive(Clone)]
@@ -86,6 +90,23 @@ impl Trust {
     pub fn denying(mut self, networks: &[Network]) -> Self {
         self.resolver = self.resolver.denying(networks);
         self
+    }
+
+    /// Whether `address`, a host and a port, accepts a TCP connection before `deadline`.
+    pub(crate) fn accepts(&self, address: &str, deadline: Instant) -> bool {
+        let Some((host, port)) = address.rsplit_once(':') else { return false };
+        let Ok(port) = port.parse::<u16>() else { return false };
+        let found = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(literal) => vec![SocketAddr::new(literal, port)],
+            Err(_) => match self.resolver.ask(host, Route::default(), deadline) {
+                Some(Ok(found)) => found.iter().map(|found| SocketAddr::new(found.ip(), port)).collect(),
+                Some(Err(_)) | None => return false,
+            },
+        };
+        found.iter().any(|address| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            !left.is_zero() && TcpStream::connect_timeout(address, left).is_ok()
+        })
     }
 
     /// The TLS settings for connections by `transport`; made once for all checkers.
@@ -193,6 +214,11 @@ impl OwnCa {
             text
         });
         Ok(Self { certificates, fingerprint })
+    }
+
+    /// When the first of its certificates expires.
+    pub fn expires_at(&self) -> Option<UtcTime> {
+        certificate::first_expiry(&self.certificates)
     }
 
     /// SHA-256 over the certificates, in hex.

@@ -43,6 +43,13 @@ impl Layers {
         Self { defaults: Arc::new(defaults), groups }
     }
 
+    /// The groups that have settings of their own.
+    pub(super) fn group_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.groups.keys().cloned().collect();
+        names.sort_unstable();
+        names
+    }
+
     /// What holds in `group`, or where a site names none. A group need not have settings of its own.
     fn of(&self, group: Option<&str>) -> Arc<SiteSettings> {
         let Some(name) = group.or(self.defaults.group.as_deref()) else { return Arc::clone(&self.defaults) };

@@ -112,6 +112,8 @@ impl<'a> Reader<'a> {
             route,
             send: send(section, place).or_else(|| base.send.clone()),
             expect: self.expect(section, place, &base.expect),
+            confirm: self.confirm(section, base.confirm),
+            maintenance: self.maintenance(section, place, &base.maintenance),
         }
     }
 

@@ -84,6 +84,29 @@ fn each_mistake_in_a_site_is_told_with_file_line_key_value_and_what_is_allowed()
             "{proxy: 'ftp://u:s3cret@p'}",
             "proxy: (not shown) is not a proxy: write http://host:port, https://host:port, socks5://host:port or `environment`",
         ),
+        ("{confirm: {times: 11}}", r#"confirm.times: "11": 0 to 10 is allowed"#),
+        ("{confirm: {within: 2m}}", r#"confirm.within: "2m": more than 0s and at most 1m is allowed"#),
+        (
+            "{maintenance: [sometimes]}",
+            r#"maintenance[0]: "sometimes": write a window as {from: .., to: ..} or {weekly: Sun 02:00-04:00, time_zone: Europe/Berlin}"#,
+        ),
+        ("{maintenance: [{from: '2026-12-01T22:00:00Z'}]}", "maintenance[0]: needs `from` and `to`, or `weekly` alone"),
+        (
+            "{maintenance: [{from: x, to: '2026-12-01T22:00:00Z'}]}",
+            r#"maintenance[0].from: "x" is no time: write it like 2026-12-01T22:00:00Z"#,
+        ),
+        (
+            "{maintenance: [{from: '2026-12-02', to: '2026-12-01'}]}",
+            r#"maintenance[0].to: "2026-12-01" is not after "2026-12-02""#,
+        ),
+        (
+            "{maintenance: [{weekly: Sunday}]}",
+            r#"maintenance[0].weekly: "Sunday" is no time of the week: write it like Sun 02:00-04:00 or Mon-Fri 22:00-02:00"#,
+        ),
+        (
+            "{maintenance: [{weekly: 'Sun 02:00-03:00', time_zone: Berlin}]}",
+            r#"maintenance[0].time_zone: "Berlin" is no time zone such as Europe/Berlin"#,
+        ),
         ("{no_proxy: [a.test]}", "no_proxy: stands here without a `proxy`"),
         (
             "{expect: {status: []}}",
@@ -165,11 +188,11 @@ fn each_mistake_in_the_list_of_sites_is_told() {
         ),
         (
             "domains: [{url: a.test, intervall: 1s}]",
-            "config.yml:2: domains[0].intervall: unknown key; allowed here: basic_auth, bearer_token, bearer_token_env, bearer_token_file, body, body_env, body_file, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, max_body_size, method, name, no_proxy, proxy, proxy_env, proxy_file, resolver, timeout, tls, url, user_agent",
+            "config.yml:2: domains[0].intervall: unknown key; allowed here: basic_auth, bearer_token, bearer_token_env, bearer_token_file, body, body_env, body_file, confirm, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, maintenance, max_body_size, method, name, no_proxy, proxy, proxy_env, proxy_file, resolver, timeout, tls, url, user_agent",
         ),
         (
             "domains: [a.test]\ndefaults: {url: b.test}",
-            "config.yml:3: defaults.url: unknown key; allowed here: basic_auth, bearer_token, bearer_token_env, bearer_token_file, body, body_env, body_file, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, max_body_size, method, no_proxy, proxy, proxy_env, proxy_file, resolver, send, timeout, tls, user_agent",
+            "config.yml:3: defaults.url: unknown key; allowed here: basic_auth, bearer_token, bearer_token_env, bearer_token_file, body, body_env, body_file, confirm, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, maintenance, max_body_size, method, no_proxy, proxy, proxy_env, proxy_file, resolver, send, timeout, tls, user_agent",
         ),
         (
             "domains:\n- a.test\n- https://a.test/",

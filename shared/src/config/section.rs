@@ -6,7 +6,7 @@ use std::env::{self, VarError};
 use std::fmt;
 use std::fs;
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use config::{Map, Value, ValueKind};
@@ -48,6 +48,7 @@ impl fmt::Display for Problems {
 }
 
 type Found = Rc<RefCell<Vec<Problem>>>;
+type Files = Rc<RefCell<Vec<PathBuf>>>;
 
 /// A mapping of the configuration, read key by key.
 ///
@@ -60,6 +61,8 @@ pub struct Section {
     values: Map<String, Value>,
     asked: BTreeSet<String>,
     found: Found,
+    /// The files of secrets that were read.
+    files: Files,
 }
 
 /// A list's item: a bare text, or a mapping.
@@ -97,7 +100,7 @@ impl Section {
     /// The root of a merged tree.
     pub(super) fn root(values: Map<String, Value>, origin: Origin, problems: Vec<Problem>) -> Self {
         let found = Rc::new(RefCell::new(problems));
-        Self { path: String::new(), origin, values, asked: BTreeSet::new(), found }
+        Self { path: String::new(), origin, values, asked: BTreeSet::new(), found, files: Files::default() }
     }
 
     /// Where this mapping stands, such as `config.yml:12`.
@@ -113,6 +116,11 @@ impl Section {
     /// The path of the configuration file, where there is one.
     pub fn file(&self) -> Option<&Path> {
         self.origin.file()
+    }
+
+    /// The files of secrets that were read so far, in the whole configuration.
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        self.files.borrow().clone()
     }
 
     /// Whether `key` has a value that was not read yet.
@@ -192,7 +200,8 @@ impl Section {
                 }
             }
         };
-        Self { path, origin, values, asked: BTreeSet::new(), found: Rc::clone(&self.found) }
+        let (found, files) = (Rc::clone(&self.found), Rc::clone(&self.files));
+        Self { path, origin, values, asked: BTreeSet::new(), found, files }
     }
 
     /// The mappings in the mapping at `key`, by name, in the order of the file.
@@ -214,7 +223,8 @@ impl Section {
         let found = Rc::clone(&self.found);
         match item.kind {
             ValueKind::Table(values) => {
-                Some(Entry::Table(Self { path, origin, values, asked: BTreeSet::new(), found }))
+                let files = Rc::clone(&self.files);
+                Some(Entry::Table(Self { path, origin, values, asked: BTreeSet::new(), found, files }))
             }
             _ => match text_of(&item) {
                 Some(text) => Some(Entry::Scalar(ScalarEntry { text: text.to_owned(), path, origin, found })),
@@ -292,7 +302,9 @@ impl Section {
         let name = self.parse::<String>(&path, value)?;
         // As every path in the file, it starts from the file's folder; in the environment, from the working folder.
         let folder = self.origin_of(value).file().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-        match fs::read_to_string(folder.join(&name)) {
+        let file = folder.join(&name);
+        self.files.borrow_mut().push(file.clone());
+        match fs::read_to_string(file) {
             // Editors and `echo` end a file with a line break that is not part of the secret.
             Ok(text) => {
                 Some(Secret::new(text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t))))

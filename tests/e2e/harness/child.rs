@@ -100,6 +100,14 @@ impl Service {
         self.output.lock().clone()
     }
 
+    /// Waits until it has logged a line with these words.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, words: &str) {
+        eventually(&format!("{} says {words:?}", self.name), || {
+            self.log.lock().iter().any(|line| line.contains(words))
+        });
+    }
+
     /// The status and text it answers to a GET of `path`.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         http::get(self.address(), path).unwrap_or_else(|error| panic!("{} answers nothing: {error}", self.name))

@@ -27,6 +27,11 @@ pub(crate) struct Pipeline<'a> {
     lease: Duration,
     postgres_url: String,
     sites: Vec<String>,
+    /// Those of them that come or go while the producer runs.
+    passing: Vec<String>,
+    /// More of the configuration.
+    more: String,
+    producer: String,
     site_lines: Vec<String>,
 }
 
@@ -49,6 +54,9 @@ impl<'a> Pipeline<'a> {
             lease: Duration::from_secs(15),
             postgres_url: servers.postgres_url().to_owned(),
             sites: Vec::new(),
+            passing: Vec::new(),
+            more: String::new(),
+            producer: String::new(),
             site_lines: Vec::new(),
         }
     }
@@ -78,6 +86,45 @@ impl<'a> Pipeline<'a> {
         self.site_lines.push(format!("{{name: {name:?}, url: {url:?}, {settings}}}"));
         self.sites.push(name.to_owned());
         self
+    }
+
+    /// A site that is checked, too, from when or until when the configuration has it by other ways than these.
+    pub(crate) fn passing(mut self, name: &str) -> Self {
+        self.sites.push(name.to_owned());
+        self.passing.push(name.to_owned());
+        self
+    }
+
+    /// The same pipeline from now on without a site that it had.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.site_lines.retain(|line| !line.starts_with(&format!("{{name: {name:?},")));
+        self.passing.push(name.to_owned());
+        self
+    }
+
+    /// The same pipeline from now on with a site at another URL, with other settings.
+    pub(crate) fn changed(mut self, name: &str, url: &str, settings: &str) -> Self {
+        let begin = format!("{{name: {name:?},");
+        for line in self.site_lines.iter_mut().filter(|line| line.starts_with(&begin)) {
+            *line = format!("{begin} url: {url:?}, {settings}}}");
+        }
+        self
+    }
+
+    /// The same pipeline from now on with one more site.
+    pub(crate) fn site_later(mut self, name: &str, url: &str) -> Self {
+        self.passing.push(name.to_owned());
+        self.site(name, url)
+    }
+
+    /// More of the configuration: lines of YAML.
+    pub(crate) fn with(self, yaml: &str) -> Self {
+        Self { more: format!("{}{yaml}\n", self.more), ..self }
+    }
+
+    /// More of the producer's own settings, such as `reference: ['127.0.0.1:1']`.
+    pub(crate) fn producer_with(self, settings: &str) -> Self {
+        Self { producer: format!(", {settings}"), ..self }
     }
 
     /// Adds 60 sites that are checked each 200 ms: 300 checks a second.
@@ -222,24 +269,29 @@ impl<'a> Pipeline<'a> {
         let interval = i64::try_from(self.interval.as_micros()).unwrap();
         let mut faults: Vec<String> = database.column(proofs::OTHERWISE_NUMBERED, &[]);
         faults.extend(database.column::<String>(proofs::OTHERWISE_STORED, &[]));
-        faults.extend(database.column::<String>(proofs::UNACCOUNTED_SLOTS, &[&self.sites, &interval]));
+        faults.extend(database.column::<String>(proofs::UNACCOUNTED_SLOTS, &[&self.sites, &interval, &self.passing]));
         faults
     }
 
-    fn write_config(&self) -> PathBuf {
+    /// Writes the configuration as it is now, and gives its path.
+    pub(crate) fn write_config(&self) -> PathBuf {
         let path = self.folder().join("config.yml");
         let (broker, name, url) = (self.servers.kafka(), &self.name, &self.postgres_url);
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
         let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
+        let (producer, more) = (&self.producer, &self.more);
         let text = format!(
             "kafka: {{brokers: [{broker:?}], topic: {name}}}
 postgres: {{url: {url:?}, schema: {name}}}
-producer: {{location: tests, spool: {{path: {spool:?}, max_size: 256MiB}}, listen: 127.0.0.1:0}}
+producer: {{location: tests, spool: {{path: {spool:?}, max_size: 256MiB}}, listen: 127.0.0.1:0{producer}}}
 consumer: {{lease: {lease}ms, listen: 127.0.0.1:0}}
 defaults: {{interval: {interval}ms, timeout: 5s}}
-domains:{sites}
+{more}domains:{sites}
 "
         );
+        if fs::read_to_string(&path).is_ok_and(|there| there == text) {
+            return path;
+        }
         // Renamed into place: a service that is starting may be reading it.
         let written = self.folder().join("config.yml.new");
         fs::write(&written, text).unwrap();
