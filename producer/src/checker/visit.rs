@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use isitup_shared::event::{FailureKind, HopReport};
 use reqwest::blocking::Response;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING};
+use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Method, StatusCode, Url, Version};
 
+use super::answer;
 use super::body::Buffers;
 use super::certificate::Certificate;
 use super::clients::Clients;
@@ -125,14 +126,16 @@ impl Visit<'_> {
         }
         self.end_hop();
         self.report_hop();
+        // Of the next answer, should there be one.
+        (self.found.status, self.found.http_version, self.found.remote_addr) = (None, None, None);
         self.found.redirects += 1;
         self.hop_began = Instant::now();
         self.request = Hopping { method, url: Cow::Owned(url), has_body };
         Ok(())
     }
 
-    /// One request, until the head of its answer.
-    fn hop(&mut self, clients: &mut Clients) -> Option<Response> {
+    /// The time that is left for the next request; `None` where it must not be made.
+    fn time_left(&mut self, clients: &Clients) -> Option<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             // Only redirects can have used it up.
@@ -140,11 +143,17 @@ impl Visit<'_> {
             self.found.fail(FailureKind::Timeout, detail);
             return None;
         }
-        let is_home = self.request.url.origin() == self.home.origin();
         if let Some(refusal) = literal(&self.request.url).and_then(|address| clients.refusal(address)) {
             self.found.fail(failure::of_address(self.found.redirects > 0), format!("the URL leads to {refusal}"));
             return None;
         }
+        Some(left)
+    }
+
+    /// One request, until the head of its answer.
+    fn hop(&mut self, clients: &mut Clients) -> Option<Response> {
+        let left = self.time_left(clients)?;
+        let is_home = self.request.url.origin() == self.home.origin();
         let transport = request::transport(self.site, is_home);
         let client = match clients.get(&transport) {
             Ok(client) => client,
@@ -156,7 +165,9 @@ impl Visit<'_> {
         let via = client.via(&self.request.url);
         let route = request::route(self.site, is_home);
         let hop = Arc::new(Hop::new(route));
-        hop.reached().foreign_handshakes = u8::from(via.as_ref().is_some_and(|via| via.kind == ViaKind::Https));
+        if via.as_ref().is_some_and(|via| via.kind == ViaKind::Https) {
+            hop.reached().foreign_handshakes = 1;
+        }
         let Hopping { method, url, has_body } = &self.request;
         let answer = client.send(request::request(self.site, is_home, method, url, *has_body, left), &hop);
         let reached = mem::take(&mut *hop.reached());
@@ -170,11 +181,7 @@ impl Visit<'_> {
                 self.answered(response, via.as_ref())
             }
             Err(error) => {
-                self.found.status = None;
-                let port = route.connect_to.and_then(|to| to.port);
-                self.found.remote_addr =
-                    if via.is_none() { sole_address(&self.request.url, port, &reached) } else { None };
-                self.fail(&error, &reached, port, via.as_ref());
+                self.unanswered(&error, &reached, route.connect_to.and_then(|to| to.port), via.as_ref());
                 if self.is_client_suspect {
                     clients.discard(&transport);
                 }
@@ -185,7 +192,6 @@ impl Visit<'_> {
 
     /// Takes note of the head of an answer; `None` where it is none that the site gave.
     fn answered(&mut self, mut response: Response, via: Option<&Via>) -> Option<Response> {
-        self.found.status = None;
         if response.version() == Version::HTTP_09 {
             self.found.fail(FailureKind::Protocol, failure::of_garbage(&mut response));
             return None;
@@ -198,11 +204,15 @@ impl Visit<'_> {
             return None;
         }
         self.found.status = Some(response.status().as_u16());
-        self.found.http_version = Some(version(response.version()));
+        self.found.http_version = Some(answer::version(response.version()));
         Some(response)
     }
 
-    fn fail(&mut self, error: &reqwest::Error, reached: &Reached, port: Option<u16>, via: Option<&Via>) {
+    /// Takes note of why there is no answer.
+    fn unanswered(&mut self, error: &reqwest::Error, reached: &Reached, port: Option<u16>, via: Option<&Via>) {
+        if via.is_none() {
+            self.found.remote_addr = sole_address(&self.request.url, port, reached);
+        }
         let settings = &self.site.settings;
         let step = Step {
             url: &self.request.url,
@@ -230,7 +240,7 @@ impl Visit<'_> {
         self.hop.body = Some(began.elapsed());
         self.found.body_bytes = Some(size);
         match end {
-            Err(unread) if !(is_ended_by_connection(&response) && failure::is_without_farewell(&unread)) => {
+            Err(unread) if !(answer::is_ended_by_connection(&response) && failure::is_without_farewell(&unread)) => {
                 let failure = failure::of_body(&unread, settings.max_body_size, settings.timeout);
                 self.found.failed(failure);
             }
@@ -257,24 +267,6 @@ impl Visit<'_> {
             remote_addr: self.found.remote_addr.map(|address| address.to_string()),
             timings_us: mem::take(&mut self.hop).with_total(self.hop_began.elapsed()),
         });
-    }
-}
-
-/// Whether nothing but the end of the connection ends the body. Of one that was compressed this cannot be told: the
-/// library takes the headers that say so away, and it is taken to be so.
-fn is_ended_by_connection(response: &Response) -> bool {
-    let headers = response.headers();
-    response.version() <= Version::HTTP_11
-        && !headers.contains_key(CONTENT_LENGTH)
-        && !headers.contains_key(TRANSFER_ENCODING)
-}
-
-fn version(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2.0",
-        Version::HTTP_3 => "HTTP/3.0",
-        _ => "HTTP/1.1",
     }
 }
 

@@ -12,6 +12,7 @@ mod hops;
 mod http2;
 mod odd;
 mod proxies;
+mod proxy;
 mod redirects;
 mod requests;
 mod server;
