@@ -142,6 +142,15 @@ pub(super) fn of_body(unread: &Unread, most: u64, timeout: Duration) -> Failure 
     Failure { kind, detail }
 }
 
+/// Whether TLS alone misses a farewell of the server. Many close without one, and no browser minds.
+pub(super) fn is_without_farewell(unread: &Unread) -> bool {
+    let Unread::Broken(error) = unread else { return false };
+    causes(error).any(|cause| {
+        let is_end = cause.downcast_ref::<io::Error>().is_some_and(|end| end.kind() == io::ErrorKind::UnexpectedEof);
+        is_end && cause.to_string().contains("close_notify")
+    })
+}
+
 fn timed_out(step: &Step<'_>) -> (FailureKind, String) {
     let within = words::duration(step.timeout);
     match step.reached.phase() {

@@ -91,7 +91,7 @@ impl Findings {
         }
         for (index, wanted) in expect.records.iter().enumerate() {
             if !records.iter().any(|record| is_same_record(record, wanted)) {
-                let there = if records.is_empty() { "none".to_owned() } else { short(&records.join(", ")) };
+                let there = if records.is_empty() { "no records".to_owned() } else { short(&records.join(", ")) };
                 let detail = format!("no record {:?} in the answer, which has {there}", short(wanted));
                 self.miss(Which::Record(index), FailureKind::BodyMismatch, detail);
             }

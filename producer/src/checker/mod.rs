@@ -4,6 +4,7 @@
 //! hop on a fresh connection that tells how far it got (`hop`). What was found is held against what is expected
 //! (`judge`); when several things are wrong, all of them are told.
 
+mod answer;
 mod body;
 mod certificate;
 mod clients;

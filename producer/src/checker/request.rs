@@ -31,7 +31,10 @@ pub(super) fn request(
     }
     let settings = &site.settings;
     request.headers_mut().clone_from(&settings.request.headers);
-    if let Some(authorization) = &site.authorization {
+    // What is configured goes before what the URL says, where settings for many sites meet a URL of one.
+    if let Some(authorization) = &site.authorization
+        && !settings.request.headers.contains_key(AUTHORIZATION)
+    {
         request.headers_mut().insert(AUTHORIZATION, authorization.clone());
     }
     match &settings.request.body {

@@ -57,8 +57,9 @@ fn read(dial: &Dial<'_>, stream: &mut TcpStream, found: &mut Findings) {
         found.phases.first_byte.get_or_insert_with(|| began.elapsed());
         if said.len() as u64 > settings.max_body_size {
             let most = words::size(settings.max_body_size);
-            found.fail(FailureKind::BodyTooLarge, format!("the server said more than {most}"));
+            found.fail(FailureKind::BodyTooLarge, format!("the body is larger than {most}"));
             found.body_bytes = Some(said.len() as u64);
+            found.phases.body = Some(began.elapsed() - found.phases.first_byte.unwrap_or_default());
             return;
         }
         if settings.expect.body.as_ref().is_some_and(|pattern| pattern.is_in(&String::from_utf8_lossy(&said))) {

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::mem;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use isitup_shared::event::{FailureKind, HopReport};
 use reqwest::blocking::Response;
 use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Method, StatusCode, Url, Version};
 
+use super::answer;
 use super::body::Buffers;
 use super::certificate::Certificate;
 use super::clients::Clients;
@@ -125,14 +126,16 @@ impl Visit<'_> {
         }
         self.end_hop();
         self.report_hop();
+        // Of the next answer, should there be one.
+        (self.found.status, self.found.http_version, self.found.remote_addr) = (None, None, None);
         self.found.redirects += 1;
         self.hop_began = Instant::now();
         self.request = Hopping { method, url: Cow::Owned(url), has_body };
         Ok(())
     }
 
-    /// One request, until the head of its answer.
-    fn hop(&mut self, clients: &mut Clients) -> Option<Response> {
+    /// The time that is left for the next request; `None` where it must not be made.
+    fn time_left(&mut self, clients: &Clients) -> Option<Duration> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             // Only redirects can have used it up.
@@ -141,12 +144,18 @@ impl Visit<'_> {
             return None;
         }
         let is_home = self.request.url.origin() == self.home.origin();
-        let route = request::route(self.site, is_home);
-        let resolver = clients.resolver();
+        let (route, resolver) = (request::route(self.site, is_home), clients.resolver());
         if let Some(refusal) = literal(&self.request.url).and_then(|address| resolver.literal_refusal(address, route)) {
             self.found.fail(failure::of_address(self.found.redirects > 0), refusal);
             return None;
         }
+        Some(left)
+    }
+
+    /// One request, until the head of its answer.
+    fn hop(&mut self, clients: &mut Clients) -> Option<Response> {
+        let left = self.time_left(clients)?;
+        let is_home = self.request.url.origin() == self.home.origin();
         let transport = request::transport(self.site, is_home);
         let client = match clients.get(&transport) {
             Ok(client) => client,
@@ -158,7 +167,9 @@ impl Visit<'_> {
         let via = client.via(&self.request.url);
         let route = request::route(self.site, is_home);
         let hop = Arc::new(Hop::new(route));
-        hop.reached().foreign_handshakes = u8::from(via.as_ref().is_some_and(|via| via.kind == ViaKind::Https));
+        if via.as_ref().is_some_and(|via| via.kind == ViaKind::Https) {
+            hop.reached().foreign_handshakes = 1;
+        }
         let Hopping { method, url, has_body } = &self.request;
         let answer = client.send(request::request(self.site, is_home, method, url, *has_body, left), &hop);
         let reached = mem::take(&mut *hop.reached());
@@ -172,11 +183,7 @@ impl Visit<'_> {
                 self.answered(response, via.as_ref())
             }
             Err(error) => {
-                self.found.status = None;
-                let port = route.connect_to.and_then(|to| to.port);
-                self.found.remote_addr =
-                    if via.is_none() { sole_address(&self.request.url, port, &reached) } else { None };
-                self.fail(&error, &reached, port, via.as_ref());
+                self.unanswered(&error, &reached, route.connect_to.and_then(|to| to.port), via.as_ref());
                 if self.is_client_suspect {
                     clients.discard(&transport);
                 }
@@ -187,7 +194,6 @@ impl Visit<'_> {
 
     /// Takes note of the head of an answer; `None` where it is none that the site gave.
     fn answered(&mut self, mut response: Response, via: Option<&Via>) -> Option<Response> {
-        self.found.status = None;
         if response.version() == Version::HTTP_09 {
             self.found.fail(FailureKind::Protocol, failure::of_garbage(&mut response));
             return None;
@@ -200,11 +206,15 @@ impl Visit<'_> {
             return None;
         }
         self.found.status = Some(response.status().as_u16());
-        self.found.http_version = Some(version(response.version()));
+        self.found.http_version = Some(answer::version(response.version()));
         Some(response)
     }
 
-    fn fail(&mut self, error: &reqwest::Error, reached: &Reached, port: Option<u16>, via: Option<&Via>) {
+    /// Takes note of why there is no answer.
+    fn unanswered(&mut self, error: &reqwest::Error, reached: &Reached, port: Option<u16>, via: Option<&Via>) {
+        if via.is_none() {
+            self.found.remote_addr = sole_address(&self.request.url, port, reached);
+        }
         let settings = &self.site.settings;
         let step = Step {
             url: &self.request.url,
@@ -232,11 +242,11 @@ impl Visit<'_> {
         self.hop.body = Some(began.elapsed());
         self.found.body_bytes = Some(size);
         match end {
-            Err(unread) => {
+            Err(unread) if !(answer::is_ended_by_connection(&response) && failure::is_without_farewell(&unread)) => {
                 let failure = failure::of_body(&unread, settings.max_body_size, settings.timeout);
                 self.found.failed(failure);
             }
-            Ok(()) => {
+            Ok(()) | Err(_) => {
                 if is_kept {
                     self.found.judge_text(expect, &buffers.text(content_type.as_ref()));
                 }
@@ -259,15 +269,6 @@ impl Visit<'_> {
             remote_addr: self.found.remote_addr.map(|address| address.to_string()),
             timings_us: mem::take(&mut self.hop).with_total(self.hop_began.elapsed()),
         });
-    }
-}
-
-fn version(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_10 => "HTTP/1.0",
-        Version::HTTP_2 => "HTTP/2.0",
-        Version::HTTP_3 => "HTTP/3.0",
-        _ => "HTTP/1.1",
     }
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, HOST};
+use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, HOST};
 use url::Host;
 
 use crate::checker::HttpVersion;
@@ -58,6 +58,12 @@ fn http(site: &Site, denies: bool) -> Option<(&'static str, &'static str)> {
         if route.connect_to.is_some() || route.resolver.is_some() {
             return Some(("proxy", "resolves names by itself: leave out connect_to and resolver, or the proxy"));
         }
+    }
+    if expect.headers.iter().any(|(name, _)| *name == CONTENT_ENCODING) {
+        return Some((
+            "expect.headers",
+            "content-encoding is never seen, since bodies are decompressed before they are judged: leave it out",
+        ));
     }
     let looks_at_body = expect.body.is_some() || !expect.json.is_empty();
     if request.method == Method::HEAD && looks_at_body {

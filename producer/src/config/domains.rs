@@ -130,7 +130,7 @@ impl List<'_, '_> {
         match matching(&path) {
             Ok(files) => files.iter().for_each(|file| self.file(file, &place, &settings)),
             Err(reason) => {
-                self.reader.refuse(&place, "domains_file", format!("{:?} {reason}", path.display().to_string()))
+                self.reader.refuse(&place, "domains_file", format!("{:?} {reason}", path.display().to_string()));
             }
         }
     }

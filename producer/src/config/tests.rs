@@ -323,6 +323,10 @@ fn settings_that_cannot_be_together_are_told() {
             "method: HEAD is answered without a body: leave out expect.body and expect.json, or use GET",
         ),
         (
+            "{url: a.test, expect: {headers: {Content-Encoding: gzip}}}",
+            "expect.headers: content-encoding is never seen, since bodies are decompressed before they are judged: leave it out",
+        ),
+        (
             "{url: a.test, basic_auth: {username: u}, bearer_token: x}",
             "basic_auth: stands beside bearer_token; keep one of the two",
         ),

@@ -1,21 +1,19 @@
 //! Sites behind proxies: what the proxy is asked, what is told of the site, and of a proxy that fails.
 
-use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use isitup_producer::checker::{HttpVersion, Proxy, TlsOptions, Transport};
 use isitup_producer::site::SiteSettings;
 use isitup_shared::event::Check;
 use isitup_shared::secret::Secret;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use crate::certificates::Authority;
+use crate::proxy::{http_proxy, https_proxy, socks_proxy};
 use crate::server::{
-    answering, black_hole, check, check_by, closed, failure, ok, patient, read_head, serving, stalling, trusting,
-    wait_for_end,
+    answering, black_hole, check, check_by, closed, failure, ok, patient, serving, stalling, trusting, wait_for_end,
 };
 
 /// Settings for a site behind the proxy at `url`.
@@ -24,116 +22,6 @@ fn behind(url: impl AsRef<str>, no_proxy: &[&str]) -> SiteSettings {
     let proxy = Proxy::parse(&Secret::new(url.as_ref()), no_proxy).unwrap();
     let transport = Transport::new(HttpVersion::Any, TlsOptions::default(), Some(proxy));
     SiteSettings { transport: Arc::new(transport), ..patient() }
-}
-
-/// What the heads of the requests to a proxy were.
-type Heads = Arc<Mutex<Vec<String>>>;
-
-/// Takes bytes from one to the other, both ways, until either closes.
-fn join(client: &TcpStream, site: &TcpStream) -> io::Result<()> {
-    let (mut from_client, mut to_site) = (client.try_clone()?, site.try_clone()?);
-    let upwards = thread::spawn(move || {
-        let _ = io::copy(&mut from_client, &mut to_site);
-        let _ = to_site.shutdown(Shutdown::Write);
-    });
-    let (mut from_site, mut to_client) = (site.try_clone()?, client.try_clone()?);
-    let _ = io::copy(&mut from_site, &mut to_client);
-    let _ = to_client.shutdown(Shutdown::Write);
-    upwards.join().map_err(|_| io::Error::other("a panic"))
-}
-
-/// An HTTP proxy that connects all to `site`, whatever is asked for: tunnels, and requests as they are.
-fn http_proxy(site: SocketAddr) -> (SocketAddr, Heads) {
-    let heads = Heads::default();
-    let kept = Arc::clone(&heads);
-    let address = serving(move |mut client| {
-        let head = read_head(&mut client)?;
-        kept.lock().unwrap().push(head.clone());
-        let mut site = TcpStream::connect(site)?;
-        if head.starts_with("CONNECT ") {
-            client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
-        } else {
-            site.write_all(head.as_bytes())?;
-        }
-        join(&client, &site)
-    });
-    (address, heads)
-}
-
-/// The same over TLS, one request at a time: what the site says is passed on, then the connection ends.
-fn https_proxy(config: Arc<ServerConfig>, site: SocketAddr) -> SocketAddr {
-    serving(move |client| {
-        let tls = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
-        let mut client = StreamOwned::new(tls, client);
-        read_head(&mut client)?;
-        client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
-        client.flush()?;
-        let site = TcpStream::connect(site)?;
-        client.sock.set_read_timeout(Some(Duration::from_millis(5)))?;
-        site.set_read_timeout(Some(Duration::from_millis(5)))?;
-        let is_late = |error: &io::Error| matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
-        let mut chunk = [0; 16 * 1024];
-        loop {
-            match client.read(&mut chunk) {
-                Ok(0) => return Ok(()),
-                Ok(length) => (&site).write_all(&chunk[..length])?,
-                Err(error) if is_late(&error) => {}
-                Err(error) => return Err(error),
-            }
-            match (&site).read(&mut chunk) {
-                Ok(0) => return Ok(()),
-                Ok(length) => client.write_all(&chunk[..length])?,
-                Err(error) if is_late(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-    })
-}
-
-/// A SOCKS 5 proxy (RFC 1928) that wants `credentials`, where there are some, and answers with `status`: 0 connects to
-/// `site`. Keeps what it is asked for.
-fn socks_proxy(site: SocketAddr, status: u8, credentials: Option<&'static str>) -> (SocketAddr, Heads) {
-    let asked = Heads::default();
-    let kept = Arc::clone(&asked);
-    let address = serving(move |mut client| {
-        let read = |length: usize| {
-            let mut bytes = vec![0; length];
-            (&client).read_exact(&mut bytes).map(|()| bytes)
-        };
-        let methods = read(2)?[1];
-        let methods = read(methods.into())?;
-        if let Some(credentials) = credentials {
-            if !methods.contains(&2) {
-                return (&client).write_all(&[5, 0xff]);
-            }
-            (&client).write_all(&[5, 2])?;
-            let length = read(2)?[1];
-            let user = read(length.into())?;
-            let length = read(1)?[0];
-            let password = read(length.into())?;
-            let is_well = [user, password].join(&b':') == credentials.as_bytes();
-            (&client).write_all(&[1, u8::from(!is_well)])?;
-        } else {
-            (&client).write_all(&[5, 0])?;
-        }
-        let kind = read(4)?[3];
-        let host = match kind {
-            1 => read(4)?.iter().map(u8::to_string).collect::<Vec<_>>().join("."),
-            3 => {
-                let length = read(1)?[0];
-                String::from_utf8_lossy(&read(length.into())?).into_owned()
-            }
-            _ => format!("{:?}", read(16)?),
-        };
-        read(2)?;
-        kept.lock().unwrap().push(host);
-        client.write_all(&[5, status, 0, 1, 0, 0, 0, 0, 0, 0])?;
-        if status > 0 {
-            return Ok(());
-        }
-        join(&client, &TcpStream::connect(site)?)
-    });
-    (address, asked)
 }
 
 #[test]
@@ -314,4 +202,41 @@ fn a_proxy_that_says_nothing_is_named_by_the_timeout() {
 fn an_answer_of_407_without_a_proxy_is_a_status_like_any_other() {
     let site = answering("HTTP/1.1 407 Who\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(failure(&check(&format!("http://{site}"), patient())), "status: status 407, expected 200-299");
+}
+
+/// Runs in a process of its own, whose environment names a proxy: that of a process cannot be changed safely.
+#[test]
+#[ignore = "only by the test below"]
+fn behind_the_proxy_of_the_environment() {
+    let told = failure(&check(&std::env::var("CHECKED_URL").unwrap(), behind("environment", &[])));
+    assert_eq!(told, std::env::var("EXPECTED").unwrap());
+}
+
+#[test]
+fn the_proxy_of_the_environment_serves_where_it_is_asked_for() {
+    let site = answering(ok("", "hello"));
+    let (proxy, heads) = http_proxy(site);
+    let dead = closed();
+    let refused = format!("connect_refused: connection refused by the proxy {dead}");
+    for (url, environment, expected) in [
+        ("http://site.invalid/".to_owned(), vec![("HTTP_PROXY", format!("http://{proxy}"))], "up".to_owned()),
+        ("http://site.invalid/".to_owned(), vec![("ALL_PROXY", format!("socks5h://{dead}"))], refused.clone()),
+        ("https://site.invalid/".to_owned(), vec![("HTTPS_PROXY", format!("http://{dead}"))], refused),
+        (
+            format!("http://{site}/"),
+            vec![("HTTP_PROXY", format!("http://{dead}")), ("NO_PROXY", "127.0.0.0/8".to_owned())],
+            "up".to_owned(),
+        ),
+    ] {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        for name in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"] {
+            child.env_remove(name).env_remove(name.to_lowercase());
+        }
+        child.args(["--exact", "--ignored", "proxies::behind_the_proxy_of_the_environment"]);
+        let output = child.envs(environment).env("CHECKED_URL", &url).env("EXPECTED", expected).output().unwrap();
+        assert!(output.status.success(), "{url}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    assert_eq!(heads.lock().unwrap().len(), 1);
+    let direct = check(&format!("http://{site}/"), patient());
+    assert_eq!(failure(&direct), "up", "whatever the environment says, where no proxy is asked for");
 }

@@ -64,6 +64,16 @@ fn method_headers_and_body_are_sent_as_configured() {
 }
 
 #[test]
+fn an_authorization_that_is_configured_goes_before_that_of_the_url() {
+    let (address, requests) = recording(WELL, WELL);
+    let own = [(reqwest::header::AUTHORIZATION, "Bearer token")];
+    let check = check(&format!("http://user:pass@{address}/"), asking(Method::GET, None, &own));
+    assert_eq!(failure(&check), "up");
+    let request = requests.lock().unwrap().concat();
+    assert!(request.contains("authorization: bearer token\r\n") && !request.contains("basic"), "{request}");
+}
+
+#[test]
 fn a_head_is_answered_without_a_body() {
     let (address, requests) = recording("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", WELL);
     let check = check(&format!("http://{address}"), asking(Method::HEAD, None, &[]));

@@ -58,6 +58,15 @@ fn an_answer_that_never_comes_is_a_timeout() {
 }
 
 #[test]
+fn a_head_that_never_ends_is_a_timeout() {
+    for begin in ["H", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nX: y", "HTTP/1.1 100 Continue\r\n\r\n"] {
+        let check = check(&format!("http://{}", stalling(begin)), hasty());
+        assert_eq!(failure(&check), "timeout: no answer within 1 s", "{begin:?}");
+        assert_eq!((phases(&check.timings_us).as_str(), check.status), ("connect first_byte", None));
+    }
+}
+
+#[test]
 fn a_body_that_never_ends_is_a_timeout() {
     let check = check(&format!("http://{}", stalling("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx")), hasty());
     assert_eq!(failure(&check), "timeout: the body did not end within 1 s");
