@@ -9,12 +9,14 @@ use super::dial::Dial;
 use super::failure;
 use super::findings::Findings;
 use super::nameserver::{self, NoAnswer};
+use crate::site::Route;
 use crate::target::Question;
 
 /// Asks `question` of its name server.
 pub(super) fn probe(dial: &Dial<'_>, question: &Question) -> Findings {
     let mut found = Findings::default();
-    let route = dial.site.settings.route;
+    // What stands in for a host, perhaps by default, is for sites that connect to it: another server would be asked here.
+    let route = Route { connect_to: None, ..dial.site.settings.route };
     let Some(addresses) = dial.resolve(&question.server, route, &mut found) else { return found };
     let Some(server) = addresses.first().copied() else { return found };
     found.remote_addr = Some(server);

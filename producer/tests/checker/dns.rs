@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use hickory_proto::op::ResponseCode;
-use isitup_producer::site::{DnsCode, DnsCodes, Expect, IpFamily, Route, SiteSettings};
+use isitup_producer::site::{ConnectTo, DnsCode, DnsCodes, Expect, IpFamily, Route, SiteSettings};
 use isitup_shared::config::Scalar;
 use isitup_shared::event::Check;
 
@@ -15,6 +15,13 @@ use crate::stalls::{hasty, phases};
 
 fn dns(server: SocketAddr, name: &str, settings: SiteSettings) -> Check {
     check(&format!("dns://{server}/{name}"), settings)
+}
+
+#[test]
+fn what_stands_in_for_hosts_by_default_does_not_stand_in_for_a_name_server() {
+    let connect_to = Some(ConnectTo { ip: [127, 0, 0, 1].into(), port: Some(crate::server::closed().port()) });
+    let settings = SiteSettings { route: Route { connect_to, ..Route::default() }, ..patient() };
+    assert_eq!(failure(&dns(zone(), "four.test", settings)), "up");
 }
 
 fn expecting(codes: &[&str], records: &[&str]) -> SiteSettings {

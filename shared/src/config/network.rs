@@ -21,7 +21,19 @@ const WORDS: [(&str, &[&str]); 5] = [
     ("private", &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7", "fec0::/10"]),
     ("link-local", &["169.254.0.0/16", "fe80::/10"]),
     // Where clouds serve credentials to whoever asks from inside.
-    ("metadata", &["169.254.169.254/32", "169.254.170.2/32", "100.100.100.200/32", "192.0.0.192/32", "fd00:ec2::/32"]),
+    (
+        "metadata",
+        &[
+            "169.254.169.254/32",
+            "169.254.170.2/32",
+            "169.254.170.23/32",
+            "168.63.129.16/32",
+            "100.100.100.200/32",
+            "192.0.0.192/32",
+            "fd00:ec2::/32",
+            "fd20:ce::254/128",
+        ],
+    ),
     ("multicast", &["224.0.0.0/4", "255.255.255.255/32", "ff00::/8"]),
 ];
 
@@ -46,13 +58,13 @@ impl Network {
     }
 }
 
-/// The IPv4 address within an IPv6 one: mapped (`::ffff:0:0/96`), compatible (`::/96`), NAT64 (`64:ff9b::/96`) and 6to4
+/// The IPv4 address within an IPv6 one: mapped (`::ffff:0:0/96`), translated (`::ffff:0:0:0/96`), compatible (`::/96`), NAT64 (`64:ff9b::/96`) and 6to4
 /// (`2002::/16`).
 fn embedded(address: IpAddr) -> Option<IpAddr> {
     let IpAddr::V6(address) = address else { return None };
     let [a, b, c, d, e, f, high, low] = address.segments();
     let (high, low) = match [a, b, c, d, e, f] {
-        [0, 0, 0, 0, 0, 0xffff] | [0x64, 0xff9b, 0, 0, 0, 0] => (high, low),
+        [0, 0, 0, 0, 0, 0xffff] | [0, 0, 0, 0, 0xffff, 0] | [0x64, 0xff9b, 0, 0, 0, 0] => (high, low),
         [0, 0, 0, 0, 0, 0] if address != Ipv6Addr::LOCALHOST && address != Ipv6Addr::UNSPECIFIED => (high, low),
         [0x2002, high, low, ..] => (high, low),
         _ => return None,
@@ -83,6 +95,8 @@ mod tests {
             ("link-local", "fe80::1", true),
             ("metadata", "::ffff:169.254.169.254", true),
             ("metadata", "fd00:ec2::254", true),
+            ("metadata", "168.63.129.16", true),
+            ("metadata", "::ffff:0:169.254.169.254", true),
             ("192.0.2.0/24", "192.0.2.255", true),
             ("2001:db8::/32", "2001:db9::", false),
             ("192.0.2.7", "192.0.2.8", false),
