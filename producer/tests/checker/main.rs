@@ -8,6 +8,7 @@ mod certificates;
 mod chains;
 mod expectations;
 mod failures;
+mod faults;
 mod hops;
 mod http2;
 mod odd;
