@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use isitup_shared::config::Network;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
+use super::failure;
 use super::hop::{self, Hop};
 use super::nameserver::{self, NoAnswer};
 use crate::site::{IpFamily, Route};
@@ -240,7 +241,7 @@ impl Shared {
             }
             let found = match job.route.resolver {
                 Some(server) => by_server(server, &job.name, job.route.family),
-                None => (self.lookup)(&job.name).map_err(|error| LookupError::Unresolved(reason(&job.name, &error))),
+                None => (self.lookup)(&job.name).map_err(|error| unresolved(&job.name, &error)),
             };
             job.answer.send(found);
         }
@@ -336,6 +337,18 @@ fn unanswered(server: SocketAddr, name: &str, error: &NoAnswer) -> LookupError {
         }
         NoAnswer::Broken(_) => format!("the name server {server} cannot be reached"),
     })
+}
+
+/// Why the system found no address. Without a free file descriptor it cannot even read its own settings, and then says
+/// that there is no such name; so before that is believed, it is seen whether there is one.
+fn unresolved(name: &str, error: &io::Error) -> LookupError {
+    let has_room = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map(drop);
+    if failure::is_of_machine(error) || has_room.is_err_and(|error| failure::is_of_machine(&error)) {
+        return LookupError::Busy(format!(
+            "this machine has no free file descriptor to look up {name}: raise its limit (ulimit -n)"
+        ));
+    }
+    LookupError::Unresolved(reason(name, error))
 }
 
 /// The system's reasons come as text only: those of glibc, then of musl.

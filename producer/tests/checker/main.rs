@@ -10,6 +10,7 @@ mod deny;
 mod dns;
 mod expectations;
 mod failures;
+mod faults;
 mod hops;
 mod http2;
 mod name_server;
