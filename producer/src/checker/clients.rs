@@ -1,6 +1,5 @@
 //! The HTTP clients of one checker: one for what most sites have, and a few for sites that want something of their own.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use reqwest::blocking::{Client, Request, Response};
@@ -53,11 +52,6 @@ impl Clients {
         }
         self.own.push(found);
         self.own.last().map(|(_, client)| client).ok_or_else(String::new)
-    }
-
-    /// Why `address` must not be connected to, where it must not. Names are seen to by the resolver.
-    pub(super) fn refusal(&self, address: IpAddr) -> Option<String> {
-        self.trust.resolver.refusal(address)
     }
 
     /// The threads that resolve names.

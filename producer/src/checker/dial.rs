@@ -47,28 +47,28 @@ impl Dial<'_> {
 
     /// The addresses of `address`, one at least.
     pub(super) fn resolve(&self, address: &Address, route: Route, found: &mut Findings) -> Option<Vec<SocketAddr>> {
-        let literal = match (route.connect_to, &address.host) {
-            (Some(to), _) => Some((to.ip, to.port.unwrap_or(address.port))),
-            (None, Host::Ipv4(ip)) => Some((IpAddr::from(*ip), address.port)),
-            (None, Host::Ipv6(ip)) => Some((IpAddr::from(*ip), address.port)),
-            (None, Host::Domain(_)) => None,
+        let port = route.connect_to.and_then(|to| to.port).unwrap_or(address.port);
+        let literal = match &address.host {
+            Host::Ipv4(ip) => Some(IpAddr::from(*ip)),
+            Host::Ipv6(ip) => Some(IpAddr::from(*ip)),
+            Host::Domain(_) => None,
         };
-        if let Some(literal) = literal {
-            return match self.resolver.refusal(literal.0) {
-                None => Some(vec![literal.into()]),
-                Some(refusal) => {
-                    found.fail(FailureKind::InvalidUrl, format!("the URL leads to {refusal}"));
-                    None
-                }
-            };
+        if let (Some(ip), None) = (literal, route.connect_to) {
+            if let Some(refusal) = self.resolver.literal_refusal(ip, route) {
+                found.fail(FailureKind::InvalidUrl, refusal);
+                return None;
+            }
+            return Some(vec![(ip, port).into()]);
         }
         let (name, began) = (address.host.to_string(), Instant::now());
         let answer = self.resolver.ask(&name, route, self.deadline);
-        found.phases.dns = Some(began.elapsed());
+        if route.connect_to.is_none() {
+            found.phases.dns = Some(began.elapsed());
+        }
         let within = words::duration(self.site.settings.timeout);
         match answer {
             Some(Ok(addresses)) => {
-                return Some(addresses.iter().map(|found| SocketAddr::new(found.ip(), address.port)).collect());
+                return Some(addresses.iter().map(|found| SocketAddr::new(found.ip(), port)).collect());
             }
             Some(Err(LookupError::Denied(detail))) => found.fail(FailureKind::InvalidUrl, words::short(&detail)),
             Some(Err(LookupError::Unresolved(detail))) => found.fail(FailureKind::Dns, words::short(&detail)),

@@ -35,7 +35,7 @@ fn fail(dial: &Dial<'_>, question: &Question, found: &mut Findings, error: NoAns
     match error {
         NoAnswer::BadName => found.fail(FailureKind::InvalidUrl, format!("{} is no name", question.name)),
         NoAnswer::Late => found.fail(FailureKind::Timeout, format!("no answer within {}", dial.within())),
-        NoAnswer::Garbage => found.fail(FailureKind::Protocol, "the answer is not DNS"),
+        NoAnswer::Garbage => found.fail(FailureKind::Protocol, "the answer is not DNS, or not to the question"),
         NoAnswer::Broken(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             found.fail(FailureKind::Protocol, "connection closed before an answer");
         }

@@ -1,6 +1,7 @@
 //! Holds what was found against what is expected. Everything that is not as expected is told; the status comes first,
 //! since an answer with the wrong one says little about the rest, and the time last: late but well is the least evil.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use isitup_shared::event::{Failure, FailureKind};
@@ -89,9 +90,8 @@ impl Findings {
             self.miss(Which::DnsCode, FailureKind::Status, detail);
         }
         for (index, wanted) in expect.records.iter().enumerate() {
-            let plain = |record: &str| record.trim_end_matches('.').to_lowercase();
-            if !records.iter().any(|record| plain(record) == plain(wanted)) {
-                let there = if records.is_empty() { "none".to_owned() } else { short(&records.join(", ")) };
+            if !records.iter().any(|record| is_same_record(record, wanted)) {
+                let there = if records.is_empty() { "no records".to_owned() } else { short(&records.join(", ")) };
                 let detail = format!("no record {:?} in the answer, which has {there}", short(wanted));
                 self.miss(Which::Record(index), FailureKind::BodyMismatch, detail);
             }
@@ -132,6 +132,15 @@ impl Findings {
         }
         failures
     }
+}
+
+/// Addresses are compared as such, all else without case and closing dots.
+fn is_same_record(one: &str, other: &str) -> bool {
+    if let (Ok(one), Ok(other)) = (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
+        return one == other;
+    }
+    let plain = |record: &str| record.trim_end_matches('.').to_lowercase();
+    plain(one) == plain(other)
 }
 
 fn header(headers: &HeaderMap, name: &HeaderName, pattern: &Pattern) -> Option<String> {

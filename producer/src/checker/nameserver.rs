@@ -9,7 +9,7 @@ use hickory_proto::op::{Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RData, RecordType};
 
 /// After this long the question is asked again, and then after twice as long each time: datagrams get lost.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LARGEST_DATAGRAM: usize = 4096;
 
 /// What a name server answered.
@@ -17,7 +17,7 @@ const LARGEST_DATAGRAM: usize = 4096;
 pub(super) struct Answer {
     /// In capitals, such as `NXDOMAIN`.
     pub(super) code: String,
-    /// The data of the records of the type that was asked for, as a zone file has them.
+    /// The data of its records, as a zone file has them; those of aliases on the way too.
     pub(super) records: Vec<String>,
     pub(super) addresses: Vec<IpAddr>,
 }
@@ -50,7 +50,7 @@ pub(super) fn ask(server: SocketAddr, name: &str, record_type: &str, deadline: I
     if answer.metadata.truncation {
         answer = by_tcp(server, &question, deadline)?;
     }
-    Ok(read(&question, &answer))
+    Ok(read(&answer))
 }
 
 fn question(name: &str, record_type: &str) -> Option<Message> {
@@ -71,7 +71,8 @@ fn by_udp(server: SocketAddr, question: &Message, deadline: Instant) -> Result<M
     socket.connect(server)?;
     let bytes = question.to_vec().map_err(|_| NoAnswer::BadName)?;
     let mut buffer = [0; LARGEST_DATAGRAM];
-    let mut wait = FIRST_WAIT;
+    // An answer to another question may be late, or forged: the right one may still come.
+    let (mut wait, mut has_strange) = (FIRST_WAIT, false);
     loop {
         socket.send(&bytes)?;
         let again_at = (Instant::now() + wait).min(deadline);
@@ -86,9 +87,10 @@ fn by_udp(server: SocketAddr, question: &Message, deadline: Instant) -> Result<M
             if is_answer(question, &message) {
                 return Ok(message);
             }
+            has_strange = true;
         }
         if Instant::now() >= deadline {
-            return Err(NoAnswer::Late);
+            return Err(if has_strange { NoAnswer::Garbage } else { NoAnswer::Late });
         }
     }
 }
@@ -142,8 +144,7 @@ fn is_answer(question: &Message, message: &Message) -> bool {
         && (message.queries == question.queries || message.queries.is_empty())
 }
 
-fn read(question: &Message, answer: &Message) -> Answer {
-    let asked = question.queries.first().map(|query| query.query_type);
+fn read(answer: &Message) -> Answer {
     let data = || answer.answers.iter().map(|record| &record.data);
     let address = |data: &RData| match data {
         RData::A(address) => Some(IpAddr::V4(address.0)),
@@ -152,7 +153,7 @@ fn read(question: &Message, answer: &Message) -> Answer {
     };
     Answer {
         code: code(answer.metadata.response_code),
-        records: data().filter(|data| Some(data.record_type()) == asked).map(ToString::to_string).collect(),
+        records: data().map(ToString::to_string).collect(),
         addresses: data().filter_map(address).collect(),
     }
 }

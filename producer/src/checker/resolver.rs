@@ -30,6 +30,9 @@ const IDLE: Duration = Duration::from_secs(10);
 /// How long a name server of a site's own is asked; the check's deadline may come before.
 const MOST_ASKED: Duration = Duration::from_secs(10);
 
+/// How long the answer for the second family may take once there is one for the first.
+const SECOND_FAMILY: Duration = Duration::from_millis(500);
+
 /// A lookup of one name, on a thread of its own for as long as it takes.
 type Lookup = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
@@ -61,8 +64,8 @@ struct State {
 
 struct Job {
     name: String,
-    /// The name server to ask, where it is not the system's resolver.
-    server: Option<SocketAddr>,
+    /// Which name server to ask, where it is not the system's resolver, and for which addresses.
+    route: Route,
     hop: Option<Arc<Hop>>,
     answer: Reply,
 }
@@ -136,8 +139,14 @@ impl Resolver {
 
     /// The addresses of `name` that `route` allows, without ports; waits for them until `deadline`. `None` when it passed.
     pub(super) fn ask(&self, name: &str, route: Route, deadline: Instant) -> Option<Found> {
+        if let Some(to) = route.connect_to {
+            return Some(self.allowed(name, route, vec![(to.ip, 0).into()]));
+        }
+        if let Some(refusal) = self.server_refusal(route) {
+            return Some(Err(refusal));
+        }
         let (answer, answered) = bounded(1);
-        let job = Job { name: name.to_owned(), server: route.resolver, hop: None, answer: Reply::Thread(answer) };
+        let job = Job { name: name.to_owned(), route, hop: None, answer: Reply::Thread(answer) };
         if let Err(error) = self.submit(job) {
             return Some(Err(error));
         }
@@ -147,7 +156,7 @@ impl Resolver {
 
     /// Those of `found` that may be connected to for `name`.
     fn allowed(&self, name: &str, route: Route, mut found: Vec<SocketAddr>) -> Found {
-        if found.is_empty() {
+        if found.is_empty() && route.family == IpFamily::Any {
             return Err(LookupError::Unresolved(format!("{name} has no address")));
         }
         found.retain(|address| route.family.contains(address.ip()));
@@ -158,7 +167,7 @@ impl Resolver {
         let refusals: Vec<Option<String>> = found.iter().map(|address| self.refusal(address.ip())).collect();
         match refusals.iter().flatten().next() {
             Some(refusal) if refusals.iter().all(Option::is_some) => {
-                Err(LookupError::Denied(format!("{name} leads to {refusal}")))
+                Err(LookupError::Denied(format!("{name}: {refusal}")))
             }
             _ => {
                 let mut refusals = refusals.iter();
@@ -171,7 +180,22 @@ impl Resolver {
     /// Why `address` must not be connected to, where it must not.
     pub(super) fn refusal(&self, address: IpAddr) -> Option<String> {
         let rule = self.deny.iter().find(|network| network.contains(address))?;
-        Some(format!("{address}, which deny_networks forbids ({})", rule.text))
+        Some(format!("{address} may not be connected to: deny_networks has {}", rule.text))
+    }
+
+    /// Why a URL with `address` for a host must not be requested by `route`, where it must not.
+    pub(super) fn literal_refusal(&self, address: IpAddr, route: Route) -> Option<String> {
+        if !route.family.contains(address) {
+            let version = if route.family == IpFamily::V4 { 4 } else { 6 };
+            return Some(format!("{address} is not an IPv{version} address, as ip_version wants"));
+        }
+        self.refusal(address)
+    }
+
+    /// Why the name server of `route` must not be asked, where it must not.
+    fn server_refusal(&self, route: Route) -> Option<LookupError> {
+        let refusal = self.refusal(route.resolver?.ip())?;
+        Some(LookupError::Denied(format!("name server: {refusal}")))
     }
 
     /// Puts `job` in the queue and sees to it that a thread will take it.
@@ -215,8 +239,8 @@ impl Shared {
             if let Some(hop) = &job.hop {
                 hop.reached().is_looked_up = true;
             }
-            let found = match job.server {
-                Some(server) => by_server(server, &job.name),
+            let found = match job.route.resolver {
+                Some(server) => by_server(server, &job.name, job.route.family),
                 None => (self.lookup)(&job.name).map_err(|error| unresolved(&job.name, &error)),
             };
             job.answer.send(found);
@@ -254,12 +278,13 @@ impl Resolve for Resolver {
         }
         let (answer, answered) = oneshot::channel();
         let answer = Reply::Future(answer);
-        let submitted = match route.connect_to {
-            Some(to) => {
+        let submitted = match (route.connect_to, self.server_refusal(route)) {
+            (Some(to), _) => {
                 answer.send(Ok(vec![(to.ip, 0).into()]));
                 Ok(())
             }
-            None => self.submit(Job { name: name.clone(), server: route.resolver, hop: hop.clone(), answer }),
+            (None, Some(refusal)) => Err(refusal),
+            (None, None) => self.submit(Job { name: name.clone(), route, hop: hop.clone(), answer }),
         };
         let resolver = self.clone();
         Box::pin(async move {
@@ -276,19 +301,21 @@ impl Resolve for Resolver {
     }
 }
 
-/// Asks a name server of a site's own, for both families.
-fn by_server(server: SocketAddr, name: &str) -> Found {
-    let deadline = Instant::now() + MOST_ASKED;
-    let mut found = Vec::new();
-    for record_type in ["A", "AAAA"] {
-        let answer = nameserver::ask(server, name, record_type, deadline).map_err(|error| {
-            LookupError::Unresolved(match error {
-                NoAnswer::BadName => format!("no such name: {name}"),
-                NoAnswer::Late => format!("the name server {server} gave no answer for {name}"),
-                NoAnswer::Garbage => format!("the name server {server} answered with what is no DNS"),
-                NoAnswer::Broken(_) => format!("the name server {server} cannot be reached"),
-            })
-        })?;
+/// Asks a name server of a site's own, for the families that are wanted.
+fn by_server(server: SocketAddr, name: &str, family: IpFamily) -> Found {
+    let record_types: &[&str] = match family {
+        IpFamily::Any => &["A", "AAAA"],
+        IpFamily::V4 => &["A"],
+        IpFamily::V6 => &["AAAA"],
+    };
+    let mut found: Vec<SocketAddr> = Vec::new();
+    for record_type in record_types {
+        // Some servers never answer for IPv6: what is known already must not wait long for that.
+        let patience = if found.is_empty() { MOST_ASKED } else { SECOND_FAMILY };
+        let answer = match nameserver::ask(server, name, record_type, Instant::now() + patience) {
+            Err(NoAnswer::Late) if !found.is_empty() => break,
+            answer => answer.map_err(|error| unanswered(server, name, &error))?,
+        };
         match answer.code.as_str() {
             "NOERROR" => found.extend(answer.addresses.into_iter().map(|address| SocketAddr::new(address, 0))),
             "NXDOMAIN" => return Err(LookupError::Unresolved(format!("no such name: {name}"))),
@@ -310,6 +337,18 @@ fn unresolved(name: &str, error: &io::Error) -> LookupError {
         ));
     }
     LookupError::Unresolved(reason(name, error))
+}
+
+fn unanswered(server: SocketAddr, name: &str, error: &NoAnswer) -> LookupError {
+    LookupError::Unresolved(match error {
+        NoAnswer::BadName => format!("no such name: {name}"),
+        NoAnswer::Late => format!("the name server {server} gave no answer for {name}"),
+        NoAnswer::Garbage => format!("what the name server {server} answers is not DNS"),
+        NoAnswer::Broken(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            format!("the name server {server} cannot be reached: connection refused")
+        }
+        NoAnswer::Broken(_) => format!("the name server {server} cannot be reached"),
+    })
 }
 
 /// The system's reasons come as text only: those of glibc, then of musl.
@@ -341,7 +380,7 @@ mod tests {
 
     fn job(name: &str) -> (Job, oneshot::Receiver<Found>) {
         let (answer, answered) = oneshot::channel();
-        (Job { name: name.into(), server: None, hop: None, answer: Reply::Future(answer) }, answered)
+        (Job { name: name.into(), route: Route::default(), hop: None, answer: Reply::Future(answer) }, answered)
     }
 
     #[test]

@@ -9,6 +9,7 @@ use isitup_shared::event::FailureKind;
 use super::dial::{Dial, is_late};
 use super::failure;
 use super::findings::Findings;
+use super::judge::Which;
 use super::words;
 use crate::target::Address;
 
@@ -56,8 +57,9 @@ fn read(dial: &Dial<'_>, stream: &mut TcpStream, found: &mut Findings) {
         found.phases.first_byte.get_or_insert_with(|| began.elapsed());
         if said.len() as u64 > settings.max_body_size {
             let most = words::size(settings.max_body_size);
-            found.fail(FailureKind::BodyTooLarge, format!("the server said more than {most}"));
+            found.fail(FailureKind::BodyTooLarge, format!("the body is larger than {most}"));
             found.body_bytes = Some(said.len() as u64);
+            found.phases.body = Some(began.elapsed() - found.phases.first_byte.unwrap_or_default());
             return;
         }
         if settings.expect.body.as_ref().is_some_and(|pattern| pattern.is_in(&String::from_utf8_lossy(&said))) {
@@ -68,11 +70,15 @@ fn read(dial: &Dial<'_>, stream: &mut TcpStream, found: &mut Findings) {
     found.phases.body = (!said.is_empty()).then(|| began.elapsed() - found.phases.first_byte.unwrap_or_default());
     found.body_bytes = Some(said.len() as u64);
     match end {
+        Ok(()) if said.is_empty() => found.fail(FailureKind::Protocol, "connection closed before an answer"),
         Err(error) if said.is_empty() || !is_late(&error) => fail(dial, found, &error, "before an answer from"),
         // A server that said something and then waits has said all that it has to say.
-        _ => {
+        end => {
             found.judge_text(&settings.expect, &String::from_utf8_lossy(&said));
             found.is_text_judged = true;
+            if let (Err(_), Some(unmet)) = (end, found.unmet.iter_mut().find(|unmet| unmet.which == Which::Body)) {
+                unmet.failure.detail += &format!(" within {}", dial.within());
+            }
         }
     }
 }

@@ -3,11 +3,14 @@
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use isitup_shared::event::FailureKind;
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, ClientConnection, SignatureScheme};
 use url::Host;
 
 use super::certificate::Certificate;
@@ -16,6 +19,9 @@ use super::failure;
 use super::findings::Findings;
 use super::hop::{self, Hop};
 use crate::target::Address;
+
+/// How long a server that asks for the client's certificate is given to refuse it.
+const VERDICT: Duration = Duration::from_millis(500);
 
 /// Connects to `address` and shakes hands as `config` has it.
 pub(super) fn probe(dial: &Dial<'_>, address: &Address, config: ClientConfig) -> Findings {
@@ -56,8 +62,10 @@ fn shake_hands(
     mut config: ClientConfig,
     name: ServerName<'static>,
 ) -> io::Result<()> {
-    // No protocol is spoken afterwards, so none is offered.
+    // A server of another protocol may end the handshake for an offer of HTTP.
     config.alpn_protocols.clear();
+    let asked = Arc::new(Asked { inner: config.client_auth_cert_resolver, is_asked: AtomicBool::new(false) });
+    config.client_auth_cert_resolver = Arc::<Asked>::clone(&asked);
     let mut connection = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
     while connection.is_handshaking() || connection.wants_write() {
         if !dial.set_timeouts(stream)? {
@@ -76,5 +84,39 @@ fn shake_hands(
             return Err(io::Error::other(error));
         }
     }
+    if asked.is_asked.load(Ordering::Relaxed) {
+        await_verdict(&mut connection, stream)?;
+    }
+    // A good-bye, so that the server logs no error; whether it goes through is no matter.
+    connection.send_close_notify();
+    let _ = connection.write_tls(stream);
     Ok(())
+}
+
+/// Waits for what the server says to the client's certificate, or to there being none: by TLS 1.3 that comes after the
+/// handshake. One that says nothing is content.
+fn await_verdict(connection: &mut ClientConnection, stream: &mut TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(VERDICT))?;
+    match connection.read_tls(stream) {
+        Ok(_) => connection.process_new_packets().map(drop).map_err(io::Error::other),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Answers as `inner` does when the server asks for the client's certificate, and notes that it did.
+#[derive(Debug)]
+struct Asked {
+    inner: Arc<dyn ResolvesClientCert>,
+    is_asked: AtomicBool,
+}
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.is_asked.store(true, Ordering::Relaxed);
+        self.inner.resolve(issuers, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        self.inner.has_certs()
+    }
 }

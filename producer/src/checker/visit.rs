@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -163,8 +162,12 @@ impl Visit<'_> {
             self.found.fail(FailureKind::Timeout, detail);
             return None;
         }
-        if let Some(refusal) = literal(&self.request.url).and_then(|address| clients.refusal(address)) {
-            self.found.fail(failure::of_address(self.found.redirects > 0), format!("the URL leads to {refusal}"));
+        let is_home = self.request.url.origin() == self.home.origin();
+        let (route, resolver) = (request::route(self.site, is_home), clients.resolver());
+        if let Some(refusal) =
+            failure::literal(&self.request.url).and_then(|address| resolver.literal_refusal(address, route))
+        {
+            self.found.fail(failure::of_address(self.found.redirects > 0), refusal);
             return None;
         }
         Some(left)
@@ -230,7 +233,7 @@ impl Visit<'_> {
     /// Takes note of why there is no answer.
     fn unanswered(&mut self, error: &reqwest::Error, reached: &Reached, port: Option<u16>, via: Option<&Via>) {
         if via.is_none() {
-            self.found.remote_addr = sole_address(&self.request.url, port, reached);
+            self.found.remote_addr = failure::sole_address(&self.request.url, port, reached);
         }
         let settings = &self.site.settings;
         let step = Step {
@@ -286,25 +289,5 @@ impl Visit<'_> {
             remote_addr: self.found.remote_addr.map(|address| address.to_string()),
             timings_us: mem::take(&mut self.hop).with_total(self.hop_began.elapsed()),
         });
-    }
-}
-
-/// The address that was connected to when there was no answer to tell it: known where there was but one to choose from.
-fn sole_address(url: &Url, port: Option<u16>, reached: &Reached) -> Option<SocketAddr> {
-    if reached.phase() < Phase::Tls {
-        return None;
-    }
-    match failure::addresses(url, port, reached).as_slice() {
-        [sole] => Some(*sole),
-        _ => None,
-    }
-}
-
-/// The address that a URL names by itself.
-pub(super) fn literal(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        url::Host::Ipv4(address) => Some(address.into()),
-        url::Host::Ipv6(address) => Some(address.into()),
-        url::Host::Domain(_) => None,
     }
 }

@@ -23,7 +23,7 @@ const WELL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
 
 /// A certificate authority of the test's own.
 pub(crate) struct Authority {
-    issuer: Issuer<'static, KeyPair>,
+    pub(crate) issuer: Issuer<'static, KeyPair>,
     pub(crate) certificate: CertificateDer<'static>,
 }
 
@@ -76,7 +76,7 @@ impl Authority {
     }
 }
 
-fn config(certificate: CertificateDer<'static>, key: &KeyPair, alpn: &[&str]) -> Arc<ServerConfig> {
+pub(crate) fn config(certificate: CertificateDer<'static>, key: &KeyPair, alpn: &[&str]) -> Arc<ServerConfig> {
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -177,23 +177,30 @@ fn a_plain_server_is_asked_by_the_same_checker() {
     assert_eq!(failure(&check_by(&trust, &format!("http://{}", answering(WELL)), patient())), "up");
 }
 
-#[test]
-fn a_server_that_wants_a_client_certificate_says_so_after_the_handshake() {
-    let authority = Authority::named("system");
+/// A server that asks for a client certificate and, where it `must` have one, goes away without.
+pub(crate) fn asking_clients(authority: &Authority, must: bool) -> Arc<ServerConfig> {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["site.test".to_owned()]).unwrap();
     let certificate = params.signed_by(&key, &authority.issuer).unwrap().der().clone();
     let mut roots = RootCertStore::empty();
     roots.add(authority.certificate.clone()).unwrap();
     let provider = Arc::new(ring::default_provider());
-    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().unwrap();
+    let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+    let clients = if must { clients } else { clients.allow_unauthenticated() };
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_client_cert_verifier(clients)
+        .with_client_cert_verifier(clients.build().unwrap())
         .with_single_cert(vec![certificate], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
         .unwrap();
-    let check = authority.check("site.test", answering_tls(Arc::new(config), WELL), patient());
+    Arc::new(config)
+}
+
+#[test]
+fn a_server_that_wants_a_client_certificate_says_so_after_the_handshake() {
+    let authority = Authority::named("system");
+    let server = answering_tls(asking_clients(&authority, true), WELL);
+    let check = authority.check("site.test", server, patient());
     assert_eq!(failure(&check), "tls: the server wants a client certificate");
 }
 

@@ -8,12 +8,12 @@ use isitup_shared::event::Timings;
 
 use crate::server::{black_hole, check, failure, read_head, redirect, serving, stalling, wait_for_end};
 
-fn hasty() -> SiteSettings {
+pub(crate) fn hasty() -> SiteSettings {
     SiteSettings { timeout: Duration::from_secs(1), ..SiteSettings::default() }
 }
 
 /// Which phases a check got to.
-fn phases(timings: &Timings) -> String {
+pub(crate) fn phases(timings: &Timings) -> String {
     let all = [
         ("dns", timings.dns),
         ("connect", timings.connect),
