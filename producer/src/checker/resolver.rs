@@ -327,18 +327,6 @@ fn by_server(server: SocketAddr, name: &str, family: IpFamily) -> Found {
     Ok(found)
 }
 
-/// Why the system found no address. Without a free file descriptor it cannot even read its own settings, and then says
-/// that there is no such name; so before that is believed, it is seen whether there is one.
-fn unresolved(name: &str, error: &io::Error) -> LookupError {
-    let has_room = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map(drop);
-    if failure::is_of_machine(error) || has_room.is_err_and(|error| failure::is_of_machine(&error)) {
-        return LookupError::Busy(format!(
-            "this machine has no free file descriptor to look up {name}: raise its limit (ulimit -n)"
-        ));
-    }
-    LookupError::Unresolved(reason(name, error))
-}
-
 fn unanswered(server: SocketAddr, name: &str, error: &NoAnswer) -> LookupError {
     LookupError::Unresolved(match error {
         NoAnswer::BadName => format!("no such name: {name}"),
@@ -349,6 +337,18 @@ fn unanswered(server: SocketAddr, name: &str, error: &NoAnswer) -> LookupError {
         }
         NoAnswer::Broken(_) => format!("the name server {server} cannot be reached"),
     })
+}
+
+/// Why the system found no address. Without a free file descriptor it cannot even read its own settings, and then says
+/// that there is no such name; so before that is believed, it is seen whether there is one.
+fn unresolved(name: &str, error: &io::Error) -> LookupError {
+    let has_room = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).map(drop);
+    if failure::is_of_machine(error) || has_room.is_err_and(|error| failure::is_of_machine(&error)) {
+        return LookupError::Busy(format!(
+            "this machine has no free file descriptor to look up {name}: raise its limit (ulimit -n)"
+        ));
+    }
+    LookupError::Unresolved(reason(name, error))
 }
 
 /// The system's reasons come as text only: those of glibc, then of musl.

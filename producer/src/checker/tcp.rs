@@ -23,7 +23,7 @@ pub(super) fn probe(dial: &Dial<'_>, address: &Address) -> Findings {
     if let Some(words) = &settings.send
         && let Err(error) = send(dial, &mut stream, words.as_bytes())
     {
-        fail(dial, &mut found, &error, "while it was sent to");
+        fail(dial, &mut found, &error, "before an answer");
         return found;
     }
     if settings.expect.body.is_some() || settings.expect.body_not.is_some() {
@@ -71,7 +71,9 @@ fn read(dial: &Dial<'_>, stream: &mut TcpStream, found: &mut Findings) {
     found.body_bytes = Some(said.len() as u64);
     match end {
         Ok(()) if said.is_empty() => found.fail(FailureKind::Protocol, "connection closed before an answer"),
-        Err(error) if said.is_empty() || !is_late(&error) => fail(dial, found, &error, "before an answer from"),
+        Err(error) if said.is_empty() || !is_late(&error) => {
+            fail(dial, found, &error, if said.is_empty() { "before an answer" } else { "within the body" })
+        }
         // A server that said something and then waits has said all that it has to say.
         end => {
             found.judge_text(&settings.expect, &String::from_utf8_lossy(&said));
@@ -92,6 +94,6 @@ fn fail(dial: &Dial<'_>, found: &mut Findings, error: &io::Error, when: &str) {
         found.fail(FailureKind::Timeout, format!("no answer within {}", dial.within()));
     } else {
         let detail = failure::of_socket(error, when).unwrap_or_else(|| format!("connection broken {when}"));
-        found.fail(FailureKind::Protocol, format!("{detail} the server"));
+        found.fail(FailureKind::Protocol, detail);
     }
 }
