@@ -15,7 +15,7 @@ use reqwest::Url;
 use super::body::Unread;
 use super::certificate::Certificate;
 use super::hop::{Phase, Reached};
-use super::resolver::LookupError;
+use super::lookup::LookupError;
 use super::via::{Via, ViaKind};
 use super::words;
 

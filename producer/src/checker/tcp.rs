@@ -12,8 +12,8 @@ use super::findings::Findings;
 use super::judge::Which;
 use super::nameserver::set_timeout;
 use super::words;
+use crate::endpoint::Address;
 use crate::site::Expect;
-use crate::target::Address;
 
 const CHUNK: usize = 4096;
 /// Of the time that passes, searching takes at most about this part: what drips byte by byte is not searched at each.
