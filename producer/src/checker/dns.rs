@@ -9,8 +9,8 @@ use super::dial::Dial;
 use super::failure;
 use super::findings::Findings;
 use super::nameserver::{self, NoAnswer};
+use crate::endpoint::Question;
 use crate::site::Route;
-use crate::target::Question;
 
 /// Asks `question` of its name server.
 pub(super) fn probe(dial: &Dial<'_>, question: &Question) -> Findings {

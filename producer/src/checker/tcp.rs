@@ -12,8 +12,8 @@ use super::findings::Findings;
 use super::judge::Which;
 use super::nameserver::set_timeout;
 use super::words;
+use crate::endpoint::Address;
 use crate::site::Expect;
-use crate::target::Address;
 
 const CHUNK: usize = 4096;
 /// Of the time that passes, searching takes at most about this part: what drips byte by byte is not searched at each.
@@ -27,7 +27,7 @@ pub(super) fn probe(dial: &Dial<'_>, address: &Address) -> Findings {
     if let Some(words) = &settings.send
         && let Err(error) = send(dial, &mut stream, words.as_bytes())
     {
-        fail(dial, &mut found, &error, "while it was sent to");
+        fail(dial, &mut found, &error, "before an answer");
         return found;
     }
     if settings.expect.body.is_some() || settings.expect.body_not.is_some() {
@@ -66,8 +66,8 @@ fn read(dial: &Dial<'_>, stream: &mut TcpStream, found: &mut Findings) {
         Ok(End::Closed) if said.is_empty() => {
             found.fail(FailureKind::Protocol, "connection closed before an answer");
         }
-        Err(error) if said.is_empty() => fail(dial, found, &error, "before an answer from"),
-        Err(error) if !is_late(&error) => fail(dial, found, &error, "within what was said by"),
+        Err(error) if said.is_empty() => fail(dial, found, &error, "before an answer"),
+        Err(error) if !is_late(&error) => fail(dial, found, &error, "within the body"),
         // A server that said something and then waits has said all that it has to say.
         end => {
             found.judge_text(&settings.expect, &String::from_utf8_lossy(&said));
@@ -152,6 +152,6 @@ fn fail(dial: &Dial<'_>, found: &mut Findings, error: &io::Error, when: &str) {
         found.fail(FailureKind::Timeout, format!("no answer within {}", dial.within()));
     } else {
         let detail = failure::of_socket(error, when).unwrap_or_else(|| format!("connection broken {when}"));
-        found.fail(FailureKind::Protocol, format!("{detail} the server"));
+        found.fail(FailureKind::Protocol, detail);
     }
 }

@@ -120,7 +120,7 @@ fn each_way_to_fail_has_its_kind() {
         (
             resetting,
             SiteSettings { send: Some("hello".into()), ..expecting("y", patient()) },
-            "protocol: connection reset within what was said by the server",
+            "protocol: connection reset within the body",
             "connect first_byte body",
         ),
     ];
