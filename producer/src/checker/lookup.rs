@@ -51,11 +51,12 @@ pub(super) fn by_server(server: SocketAddr, name: &str, family: IpFamily) -> Fou
         // Some servers never answer for IPv6: what is known already must not wait long for that.
         let patience = if found.is_empty() { MOST_ASKED } else { SECOND_FAMILY };
         let answer = match nameserver::ask(server, name, record_type, Instant::now() + patience) {
-            Err(NoAnswer::Late) if !found.is_empty() => break,
+            Err(_) if !found.is_empty() => break,
             answer => answer.map_err(|error| unanswered(server, name, &error))?,
         };
         match answer.code.as_str() {
             "NOERROR" => found.extend(answer.addresses.into_iter().map(|address| SocketAddr::new(address, 0))),
+            _ if !found.is_empty() => break,
             "NXDOMAIN" => return Err(LookupError::Unresolved(format!("no such name: {name}"))),
             code => {
                 return Err(LookupError::Unresolved(format!("the name server {server} failed for {name} ({code})")));

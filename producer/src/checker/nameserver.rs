@@ -50,7 +50,7 @@ pub(super) fn ask(server: SocketAddr, name: &str, record_type: &str, deadline: I
     if answer.metadata.truncation {
         answer = by_tcp(server, &question, deadline)?;
     }
-    Ok(read(&answer))
+    Ok(read(&question, &answer))
 }
 
 fn question(name: &str, record_type: &str) -> Option<Message> {
@@ -144,18 +144,26 @@ fn is_answer(question: &Message, message: &Message) -> bool {
         && (message.queries == question.queries || message.queries.is_empty())
 }
 
-fn read(answer: &Message) -> Answer {
-    let data = || answer.answers.iter().map(|record| &record.data);
-    let address = |data: &RData| match data {
-        RData::A(address) => Some(IpAddr::V4(address.0)),
-        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-        _ => None,
-    };
-    Answer {
-        code: code(answer.metadata.response_code),
-        records: data().map(ToString::to_string).collect(),
-        addresses: data().filter_map(address).collect(),
+fn read(question: &Message, answer: &Message) -> Answer {
+    // Only what the name leads to, by its aliases: a server may tell of others whatever it likes.
+    let mut chain: Vec<&Name> = question.queries.iter().map(|query| &query.name).collect();
+    let mut addresses = Vec::new();
+    for record in answer.answers.iter().filter(|record| !matches!(record.data, RData::A(_) | RData::AAAA(_))) {
+        if let RData::CNAME(alias) = &record.data
+            && chain.contains(&&record.name)
+        {
+            chain.push(&alias.0);
+        }
     }
+    for record in answer.answers.iter().filter(|record| chain.contains(&&record.name)) {
+        match &record.data {
+            RData::A(address) => addresses.push(IpAddr::V4(address.0)),
+            RData::AAAA(address) => addresses.push(IpAddr::V6(address.0)),
+            _ => {}
+        }
+    }
+    let records = answer.answers.iter().map(|record| record.data.to_string()).collect();
+    Answer { code: code(answer.metadata.response_code), records, addresses }
 }
 
 fn code(code: ResponseCode) -> String {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use isitup_producer::checker::{Checker, HttpVersion, TlsOptions, Transport, Trust};
 use isitup_producer::site::{Expect, JsonExpectation, Pattern, Redirects, Site, SiteSettings};
 use isitup_producer::target::Target;
+use isitup_shared::config::{Network, Scalar};
 use isitup_shared::event::{Body, Check, Draft, Sealer, decode};
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
@@ -60,9 +61,12 @@ fn site(choice: u8) -> Site {
     Site::new(Target::parse(&format!("http://site.test:{}/a", SERVER.port())).unwrap(), None, Arc::new(settings))
 }
 
-/// All names lead to this machine, so that a redirect leads nowhere else.
+/// All names lead to this machine and nothing else is connected to, so that a redirect leads nowhere else.
 fn trust() -> Trust {
-    Trust::only([]).unwrap().resolving_by(|_| Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]))
+    let elsewhere = "0.0.0.0/2 64.0.0.0/3 96.0.0.0/4 112.0.0.0/5 120.0.0.0/6 124.0.0.0/7 126.0.0.0/8 128.0.0.0/1 ::/0";
+    let elsewhere: Vec<Network> = elsewhere.split(' ').filter_map(Network::parse).collect();
+    let at_home = |_: &str| Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]);
+    Trust::only([]).unwrap().resolving_by(at_home).denying(&elsewhere)
 }
 
 fn assert_is_proper(check: &Check, slot: UtcTime) {
