@@ -128,6 +128,11 @@ impl Section {
         self.values.get(key).is_some_and(|value| !is_nil(value))
     }
 
+    /// Whether every key has been read.
+    pub fn is_read(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// The value of `key`, where it has one and it is well.
     pub fn get<T: Scalar>(&mut self, key: &str) -> Option<T> {
         let value = self.take(key)?;
