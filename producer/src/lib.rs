@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dispatcher;
+pub mod endpoint;
 pub mod metrics;
 mod one_shot;
 pub mod publisher;

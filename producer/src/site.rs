@@ -12,7 +12,8 @@ use reqwest::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use sha2::{Digest, Sha256};
 
 use crate::checker::Transport;
-use crate::target::{Endpoint, Target};
+use crate::endpoint::Endpoint;
+use crate::target::Target;
 
 pub use expect::{DnsCode, DnsCodes, Expect, JsonExpectation, Pattern, StatusRange, StatusSet};
 pub use maintenance::{Weekly, Window};

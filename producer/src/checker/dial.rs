@@ -9,11 +9,12 @@ use url::Host;
 
 use super::failure;
 use super::findings::Findings;
+use super::lookup::LookupError;
 use super::nameserver::set_timeout;
-use super::resolver::{LookupError, Resolver};
+use super::resolver::Resolver;
 use super::words;
+use crate::endpoint::Address;
 use crate::site::{Route, Site};
-use crate::target::Address;
 
 /// A check of a site that is not HTTP.
 pub(super) struct Dial<'a> {

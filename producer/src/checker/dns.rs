@@ -9,7 +9,7 @@ use super::dial::Dial;
 use super::failure;
 use super::findings::Findings;
 use super::nameserver::{self, NoAnswer};
-use crate::target::Question;
+use crate::endpoint::Question;
 
 /// Asks `question` of its name server.
 pub(super) fn probe(dial: &Dial<'_>, question: &Question) -> Findings {

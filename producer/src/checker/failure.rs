@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::io;
 use std::iter;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use isitup_shared::event::{Failure, FailureKind};
@@ -15,9 +15,8 @@ use reqwest::Url;
 use super::body::Unread;
 use super::certificate::Certificate;
 use super::hop::{Phase, Reached};
-use super::resolver::LookupError;
+use super::lookup::LookupError;
 use super::via::{Via, ViaKind};
-use super::visit::literal;
 use super::words;
 
 mod protocol;
@@ -76,11 +75,31 @@ impl Step<'_> {
 }
 
 /// The addresses, with port, that `url` stood for.
-pub(super) fn addresses(url: &Url, port: Option<u16>, reached: &Reached) -> Vec<SocketAddr> {
+fn addresses(url: &Url, port: Option<u16>, reached: &Reached) -> Vec<SocketAddr> {
     let port = port.or(url.port_or_known_default()).unwrap_or_default();
     match literal(url) {
         Some(address) => vec![(address, port).into()],
         None => reached.addresses.iter().map(|address| (address.ip(), port).into()).collect(),
+    }
+}
+
+/// The address that was connected to when there was no answer to tell it: known where there was but one to choose from.
+pub(super) fn sole_address(url: &Url, port: Option<u16>, reached: &Reached) -> Option<SocketAddr> {
+    if reached.phase() < Phase::Tls {
+        return None;
+    }
+    match addresses(url, port, reached).as_slice() {
+        [sole] => Some(*sole),
+        _ => None,
+    }
+}
+
+/// The address that a URL names by itself.
+pub(super) fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        url::Host::Ipv4(address) => Some(address.into()),
+        url::Host::Ipv6(address) => Some(address.into()),
+        url::Host::Domain(_) => None,
     }
 }
 

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use super::findings::Findings;
 use super::words::{self, short};
+use crate::endpoint::Kind;
 use crate::site::{Expect, JsonExpectation, Pattern};
-use crate::target::Kind;
 
 /// Which expectation; of several of a sort, its index. In the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -16,6 +16,7 @@ mod findings;
 mod handshake;
 mod hop;
 mod judge;
+mod lookup;
 mod nameserver;
 mod redirect;
 mod request;
@@ -34,8 +35,8 @@ use std::time::Instant;
 use isitup_shared::event::{Check, Outcome};
 use isitup_shared::time::UtcTime;
 
+use crate::endpoint::Endpoint;
 use crate::site::Site;
-use crate::target::Endpoint;
 use body::Buffers;
 use clients::Clients;
 use dial::Dial;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use reqwest::blocking::Request;
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue,
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE, COOKIE, HOST, HeaderMap,
+    HeaderName, HeaderValue,
 };
 use reqwest::{Method, Url};
 
@@ -14,45 +15,68 @@ use crate::site::{Route, Site};
 
 const OF_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE];
 
-/// The request of `method` to `url`, for `site`, whose own origin it is where `is_home`. All of it, the answer's body too,
-/// may take `timeout`.
-pub(super) fn request(
-    site: &Site,
-    is_home: bool,
-    method: &Method,
-    url: &Url,
-    has_body: bool,
-    timeout: Duration,
-) -> Request {
-    let mut request = Request::new(method.clone(), url.clone());
-    *request.timeout_mut() = Some(timeout);
-    if !is_home {
-        return request;
-    }
-    let settings = &site.settings;
-    request.headers_mut().clone_from(&settings.request.headers);
-    // What is configured goes before what the URL says, where settings for many sites meet a URL of one.
-    if let Some(authorization) = &site.authorization
-        && !settings.request.headers.contains_key(AUTHORIZATION)
-    {
-        request.headers_mut().insert(AUTHORIZATION, authorization.clone());
-    }
-    match &settings.request.body {
-        Some(body) if has_body => *request.body_mut() = Some(body.expose().to_owned().into()),
-        // Headers that describe a body go where it goes.
-        Some(_) => OF_BODY.iter().for_each(|name| drop(request.headers_mut().remove(name))),
-        None => {}
-    }
-    if let Some(port) = settings.route.connect_to.and_then(|to| to.port) {
-        // The port of the URL is that which is connected to; the site is asked by the name that it has.
-        if !settings.request.headers.contains_key(HOST)
-            && let Ok(host) = HeaderValue::from_str(&authority(url))
-        {
-            request.headers_mut().insert(HOST, host);
+/// A request of a visit.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Hopping<'a> {
+    pub(super) method: Method,
+    pub(super) url: Cow<'a, Url>,
+    /// Whether the body goes with it.
+    pub(super) has_body: bool,
+    /// What was given along with redirects for where it goes.
+    pub(super) cookies: Option<HeaderValue>,
+}
+
+impl Hopping<'_> {
+    /// The request for `site`, whose own origin it goes to where `is_home`. All of it, the answer's body too, may take
+    /// `timeout`.
+    pub(super) fn made_for(&self, site: &Site, is_home: bool, timeout: Duration) -> Request {
+        let mut request = Request::new(self.method.clone(), Url::clone(&self.url));
+        *request.timeout_mut() = Some(timeout);
+        if is_home {
+            self.add_own(site, &mut request);
         }
-        let _ = request.url_mut().set_port(Some(port));
+        if let Some(given) = &self.cookies {
+            add_cookies(request.headers_mut(), given);
+        }
+        request
     }
-    request
+
+    /// Adds what is configured for `site`.
+    fn add_own(&self, site: &Site, request: &mut Request) {
+        let settings = &site.settings;
+        request.headers_mut().clone_from(&settings.request.headers);
+        // What is configured goes before what the URL says, where settings for many sites meet a URL of one.
+        if let Some(authorization) = &site.authorization
+            && !settings.request.headers.contains_key(AUTHORIZATION)
+        {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        match &settings.request.body {
+            Some(body) if self.has_body => *request.body_mut() = Some(body.expose().to_owned().into()),
+            // Headers that describe a body go where it goes.
+            Some(_) => OF_BODY.iter().for_each(|name| drop(request.headers_mut().remove(name))),
+            None => {}
+        }
+        if let Some(port) = settings.route.connect_to.and_then(|to| to.port) {
+            // The port of the URL is that which is connected to; the site is asked by the name that it has.
+            if !settings.request.headers.contains_key(HOST)
+                && let Ok(host) = HeaderValue::from_str(&authority(&self.url))
+            {
+                request.headers_mut().insert(HOST, host);
+            }
+            let _ = request.url_mut().set_port(Some(port));
+        }
+    }
+}
+
+/// Adds those that were `given` to those that are configured.
+fn add_cookies(headers: &mut HeaderMap, given: &HeaderValue) {
+    let both = headers.get(COOKIE).map(|own| [own.as_bytes(), b"; ", given.as_bytes()].concat());
+    let all = both.map_or(Ok(given.clone()), |both| HeaderValue::from_bytes(&both));
+    if let Ok(mut all) = all {
+        all.set_sensitive(true);
+        headers.insert(COOKIE, all);
+    }
 }
 
 fn authority(url: &Url) -> String {

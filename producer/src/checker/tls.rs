@@ -18,7 +18,7 @@ use super::dial::{Dial, is_late};
 use super::failure;
 use super::findings::Findings;
 use super::hop::{self, Hop};
-use crate::target::Address;
+use crate::endpoint::Address;
 
 /// How long a server that asks for the client's certificate is given to refuse it.
 const VERDICT: Duration = Duration::from_millis(500);

@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 use std::mem;
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isitup_shared::event::{FailureKind, HopReport};
 use reqwest::blocking::Response;
-use reqwest::header::{CONTENT_TYPE, LOCATION};
-use reqwest::{Method, StatusCode, Url, Version};
+use reqwest::cookie::{CookieStore, Jar};
+use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE};
+use reqwest::{StatusCode, Url, Version};
 
 use super::answer;
 use super::body::Buffers;
@@ -19,7 +19,7 @@ use super::failure::{self, Step};
 use super::findings::Findings;
 use super::hop::{Hop, Phase, Reached};
 use super::redirect;
-use super::request;
+use super::request::{self, Hopping};
 use super::timings::Phases;
 use super::via::{Via, ViaKind};
 use super::words;
@@ -32,8 +32,11 @@ struct Visit<'a> {
     home: &'a Url,
     /// What is requested next, or was requested last.
     request: Hopping<'a>,
-    /// What was requested before, to tell loops: by method and URL.
-    trail: Vec<(Method, Url)>,
+    /// What was requested before, to tell loops.
+    trail: Vec<Hopping<'a>>,
+    /// What the site gave along with redirects, to be shown where they lead, as a visitor's browser does it. Sites that
+    /// want to see whether there is one send their visitors back to where they were.
+    cookies: Option<Jar>,
     deadline: Instant,
     found: Findings,
     /// The phases of the last hop, and when it began.
@@ -43,22 +46,20 @@ struct Visit<'a> {
     is_client_suspect: bool,
 }
 
-/// A request of a visit.
-struct Hopping<'a> {
-    method: Method,
-    url: Cow<'a, Url>,
-    /// Whether the body goes with it.
-    has_body: bool,
-}
-
 /// Visits `site` at `url`; the visit `began` just now. Gives what it found.
 pub(super) fn visit(clients: &mut Clients, site: &Site, url: &Url, began: Instant, buffers: &mut Buffers) -> Findings {
     let request = &site.settings.request;
     let mut visit = Visit {
         site,
         home: url,
-        request: Hopping { method: request.method.clone(), url: Cow::Borrowed(url), has_body: request.body.is_some() },
+        request: Hopping {
+            method: request.method.clone(),
+            url: Cow::Borrowed(url),
+            has_body: request.body.is_some(),
+            cookies: None,
+        },
         trail: Vec::new(),
+        cookies: None,
         deadline: began + site.settings.timeout,
         found: Findings::default(),
         hop: Phases::default(),
@@ -111,16 +112,13 @@ impl Visit<'_> {
             let shown = words::short(url.as_str());
             return Err(format!("status {status} would send the body to another origin: {shown}"));
         }
-        self.trail.push((from.method.clone(), Url::clone(&from.url)));
-        if let Some(steps) = self.trail.iter().rev().position(|(asked, at)| *asked == method && *at == url) {
-            let (shown, steps) = (words::short(url.as_str()), steps + 1);
-            return Err(match steps {
-                1 => format!("{shown} redirects to itself"),
-                steps => format!("{shown} redirects back to itself after {steps} redirects"),
-            });
+        let cookies = self.cookies_for(&url, response);
+        let next = Hopping { method, url: Cow::Owned(url), has_body, cookies };
+        if let Some(detail) = self.looped(&next) {
+            return Err(detail);
         }
         if self.found.redirects == most {
-            let shown = words::short(url.as_str());
+            let shown = words::short(next.url.as_str());
             let s = if most == 1 { "" } else { "s" };
             return Err(format!("more than {most} redirect{s}, now to {shown}"));
         }
@@ -130,8 +128,29 @@ impl Visit<'_> {
         (self.found.status, self.found.http_version, self.found.remote_addr) = (None, None, None);
         self.found.redirects += 1;
         self.hop_began = Instant::now();
-        self.request = Hopping { method, url: Cow::Owned(url), has_body };
+        self.trail.push(mem::replace(&mut self.request, next));
         Ok(())
+    }
+
+    /// What is told when `next` was requested before.
+    fn looped(&self, next: &Hopping<'_>) -> Option<String> {
+        let shown = || words::short(next.url.as_str());
+        if self.request == *next {
+            return Some(format!("{} redirects to itself", shown()));
+        }
+        let steps = self.trail.iter().rev().position(|asked| asked == next)? + 2;
+        Some(format!("{} redirects back to itself after {steps} redirects", shown()))
+    }
+
+    /// Keeps the cookies that `response` gives, and tells which of all go to `url`.
+    fn cookies_for(&mut self, url: &Url, response: &Response) -> Option<HeaderValue> {
+        // What a hostile site piles up is not carried; browsers have limits too.
+        const MOST: usize = 16 * 1024;
+        if response.headers().contains_key(SET_COOKIE) {
+            let given = response.headers().get_all(SET_COOKIE);
+            self.cookies.get_or_insert_default().set_cookies(&mut given.iter(), &self.request.url);
+        }
+        self.cookies.as_ref()?.cookies(url).filter(|cookies| cookies.len() <= MOST)
     }
 
     /// The time that is left for the next request; `None` where it must not be made.
@@ -145,7 +164,9 @@ impl Visit<'_> {
         }
         let is_home = self.request.url.origin() == self.home.origin();
         let (route, resolver) = (request::route(self.site, is_home), clients.resolver());
-        if let Some(refusal) = literal(&self.request.url).and_then(|address| resolver.literal_refusal(address, route)) {
+        if let Some(refusal) =
+            failure::literal(&self.request.url).and_then(|address| resolver.literal_refusal(address, route))
+        {
             self.found.fail(failure::of_address(self.found.redirects > 0), refusal);
             return None;
         }
@@ -170,8 +191,7 @@ impl Visit<'_> {
         if via.as_ref().is_some_and(|via| via.kind == ViaKind::Https) {
             hop.reached().foreign_handshakes = 1;
         }
-        let Hopping { method, url, has_body } = &self.request;
-        let answer = client.send(request::request(self.site, is_home, method, url, *has_body, left), &hop);
+        let answer = client.send(self.request.made_for(self.site, is_home, left), &hop);
         let reached = mem::take(&mut *hop.reached());
         self.hop.add(&reached, Instant::now());
         if !reached.chain.is_empty() {
@@ -213,7 +233,7 @@ impl Visit<'_> {
     /// Takes note of why there is no answer.
     fn unanswered(&mut self, error: &reqwest::Error, reached: &Reached, port: Option<u16>, via: Option<&Via>) {
         if via.is_none() {
-            self.found.remote_addr = sole_address(&self.request.url, port, reached);
+            self.found.remote_addr = failure::sole_address(&self.request.url, port, reached);
         }
         let settings = &self.site.settings;
         let step = Step {
@@ -269,25 +289,5 @@ impl Visit<'_> {
             remote_addr: self.found.remote_addr.map(|address| address.to_string()),
             timings_us: mem::take(&mut self.hop).with_total(self.hop_began.elapsed()),
         });
-    }
-}
-
-/// The address that was connected to when there was no answer to tell it: known where there was but one to choose from.
-fn sole_address(url: &Url, port: Option<u16>, reached: &Reached) -> Option<SocketAddr> {
-    if reached.phase() < Phase::Tls {
-        return None;
-    }
-    match failure::addresses(url, port, reached).as_slice() {
-        [sole] => Some(*sole),
-        _ => None,
-    }
-}
-
-/// The address that a URL names by itself.
-pub(super) fn literal(url: &Url) -> Option<IpAddr> {
-    match url.host()? {
-        url::Host::Ipv4(address) => Some(address.into()),
-        url::Host::Ipv6(address) => Some(address.into()),
-        url::Host::Domain(_) => None,
     }
 }

@@ -7,8 +7,8 @@ use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, HOST};
 use url::Host;
 
 use crate::checker::HttpVersion;
+use crate::endpoint::{Endpoint, Kind};
 use crate::site::{Site, SiteSettings};
-use crate::target::{Endpoint, Kind};
 
 /// A key, and what is wrong with it in `site`; `denies` tells whether there are networks that must not be connected to.
 pub(super) fn contradiction(site: &Site, denies: bool) -> Option<(&'static str, String)> {

@@ -6,8 +6,8 @@ use isitup_shared::config::{Scalar, Section};
 use reqwest::header::HeaderName;
 
 use super::settings::{Place, Reader};
+use crate::endpoint::Kind;
 use crate::site::{DnsCodes, Expect, JsonExpectation, Pattern, StatusSet};
-use crate::target::Kind;
 
 impl Reader<'_> {
     pub(super) fn expect(&mut self, section: &mut Section, place: Place<'_>, base: &Expect) -> Expect {

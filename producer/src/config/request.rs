@@ -8,8 +8,9 @@ use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use super::settings::{Place, Reader};
+use crate::endpoint::Kind;
 use crate::site::Request;
-use crate::target::{Kind, basic_authorization};
+use crate::target::basic_authorization;
 
 const KEYS: [&str; 10] = [
     "method",

@@ -9,8 +9,9 @@ use isitup_shared::config::{ByteSize, Problem, Section};
 use reqwest::header::HOST;
 
 use crate::checker::{Identity, OwnCa, Transport};
+use crate::endpoint::Kind;
 use crate::site::{ConnectTo, FollowRedirects, NameServer, Pattern, Redirects, Route, SiteSettings};
-use crate::target::{Kind, Target};
+use crate::target::Target;
 
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(366 * 24 * 3600);

@@ -6,7 +6,7 @@ use isitup_shared::config::Section;
 
 use super::settings::{Place, Reader};
 use crate::checker::{HttpVersion, Identity, IdentityError, OwnCa, Proxy, TlsOptions, Transport};
-use crate::target::Kind;
+use crate::endpoint::Kind;
 
 const HTTP_KEYS: [&str; 5] = ["http_version", "proxy", "proxy_file", "proxy_env", "no_proxy"];
 

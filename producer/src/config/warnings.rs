@@ -9,8 +9,8 @@ use reqwest::Method;
 use url::Host;
 
 use super::Settings;
+use crate::endpoint::Endpoint;
 use crate::site::Site;
-use crate::target::Endpoint;
 
 /// Sites that one warning names.
 const NAMED: usize = 3;

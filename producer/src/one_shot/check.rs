@@ -92,9 +92,16 @@ fn run(sites: &[Site], trust: &Trust, json: bool) -> u8 {
     let (done, results) = unbounded();
     let mut code = 0;
     thread::scope(|scope| {
-        for _ in 0..sites.len().min(MOST_AT_ONCE) {
-            let (done, next) = (done.clone(), &next);
-            scope.spawn(move || work(sites, trust, next, &done));
+        for helpers in 0..sites.len().min(MOST_AT_ONCE) {
+            let (to, next) = (done.clone(), &next);
+            let started = thread::Builder::new().spawn_scoped(scope, move || work(sites, trust, next, &to));
+            // Where the system gives no more threads, fewer do; where it gives none, this one does.
+            if started.is_err() {
+                if helpers == 0 {
+                    work(sites, trust, next, &done);
+                }
+                break;
+            }
         }
         drop(done);
         // Results come as they are ready; those that came before their turn wait here.

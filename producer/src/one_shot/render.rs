@@ -99,7 +99,7 @@ fn waterfall(check: &Check, look: &Look) -> Vec<String> {
         phases(&mut lines, timings_us, begin, scale, look);
         begin += timings_us.total;
     }
-    lines.push(field("total", &milliseconds(check.timings_us.total)));
+    lines.push(field("total", &format!("{:>11}", milliseconds(check.timings_us.total))));
     lines
 }
 
@@ -227,7 +227,7 @@ mod tests {
               tls             30.0 ms              ████████████
               first byte      39.9 ms                          ███████████████
               body             0.0 ms                                         █
-              total       100.0 ms
+              total          100.0 ms
               certificate CN=a.test, issued by CN=R11, expires on 1970-02-10, in 40 days
               ✓ status 200-299
               ✗ body matches "hi"
@@ -255,7 +255,7 @@ mod tests {
               request     200 http://b.test/
               connect         20.0 ms                          ████████
               first byte      20.0 ms                                  ████████
-              total       100.0 ms
+              total          100.0 ms
         ");
     }
 }

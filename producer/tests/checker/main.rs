@@ -6,6 +6,7 @@ mod answers;
 mod bombs;
 mod certificates;
 mod chains;
+mod cookies;
 mod deny;
 mod dns;
 mod expectations;

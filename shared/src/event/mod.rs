@@ -4,13 +4,13 @@
 //! ([`Draft::new`]); its number is put before it when the spool accepts it ([`Sealer::seal`]), so nothing is encoded twice.
 
 mod body;
+mod check;
 mod codec;
 mod schema;
+mod words;
 
-pub use body::{
-    Body, Check, ClockStep, Failure, FailureKind, Gap, GapReason, HopReport, Outcome, ProducerReport, ProducerState,
-    SeqRange, TimeSpan, Timings,
-};
+pub use body::{Body, ClockStep, Gap, GapReason, ProducerReport, ProducerState, SeqRange, TimeSpan};
+pub use check::{Check, Failure, FailureKind, HopReport, Outcome, Timings};
 pub use codec::{DecodeError, Draft, Rank, Sealer, decode};
 pub use schema::json_schema;
 

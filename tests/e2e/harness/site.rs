@@ -2,16 +2,10 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
-
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A server that is checked. It lives until the end of the test process.
 pub(crate) struct Site {
@@ -45,14 +39,6 @@ pub(crate) fn answering(answer: impl Into<Vec<u8>>) -> Site {
 /// What `answer` makes of the head of the request.
 pub(crate) fn answering_by(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Site {
     serving("http", move |stream, asked| respond(stream, asked, &answer))
-}
-
-/// Says this at once, whatever the client may want, and waits for it to leave.
-pub(crate) fn speaking_first(words: &'static str) -> Site {
-    serving("http", move |mut stream, _| {
-        stream.write_all(words.as_bytes())?;
-        io::copy(&mut stream, &mut io::sink()).map(drop)
-    })
 }
 
 /// 200, after a while.
@@ -89,43 +75,11 @@ pub(crate) fn unconnectable() -> String {
     format!("http://{address}/")
 }
 
-/// 200 over TLS, with a certificate that nobody has signed.
-pub(crate) fn self_signed() -> Site {
-    let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    over_tls(own.cert.der().clone(), &own.signing_key)
-}
-
-/// 200 over TLS, with a certificate that ends with the year 2099; who signed it is written to `ca_file`.
-pub(crate) fn signed(ca_file: &Path) -> Site {
-    let ca_key = KeyPair::generate().unwrap();
-    let mut ca = CertificateParams::new(Vec::new()).unwrap();
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    std::fs::write(ca_file, ca.self_signed(&ca_key).unwrap().pem()).unwrap();
-    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-    params.not_after = date_time_ymd(2099, 12, 31);
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, &Issuer::new(ca, ca_key)).unwrap();
-    over_tls(certificate.der().clone(), &key)
-}
-
 /// `HTTP/1.1 200` with these headers, each closed by CRLF, and this body.
 pub(crate) fn ok(headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let length = body.as_ref().len();
     let head = format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n");
     [head.as_bytes(), body.as_ref()].concat()
-}
-
-fn over_tls(certificate: CertificateDer<'static>, key: &KeyPair) -> Site {
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate], PrivatePkcs8KeyDer::from(key.serialize_der()).into());
-    let config = Arc::new(config.unwrap());
-    serving("https", move |stream, asked| {
-        let tls = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
-        respond(StreamOwned::new(tls, stream), asked, |_| ok("", "hi"))
-    })
 }
 
 /// Serves each connection on a thread of its own.

@@ -21,7 +21,8 @@ const WORDS_OF_HEADS: [(&str, &str); 17] = [
     ("unexpected transfer-encoding", "the answer has a Transfer-Encoding where none may be"),
     ("invalid HTTP header", "the answer has a malformed header"),
     ("before message completed", "connection closed before an answer"),
-    ("unexpected message", "the server spoke before it was asked"),
+    // It spoke before it was asked. Whether that is seen is chance, and hardly any such server speaks HTTP.
+    ("unexpected message", "the answer is not HTTP"),
     ("http2 error", "the HTTP/2 exchange failed"),
     ("operation was canceled", "connection closed before an answer"),
 ];
