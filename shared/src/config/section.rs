@@ -163,6 +163,8 @@ impl Section {
     /// The value of `key`, which must be there; `purpose` says what it is for.
     pub fn require<T: Scalar>(&mut self, key: &str, purpose: &str) -> Option<T> {
         if !self.contains(key) {
+            // Asked for all the same: it is allowed here, and written without a value it is missing, not unknown.
+            self.take(key);
             self.miss(key, purpose);
             return None;
         }
