@@ -6,6 +6,7 @@
 mod bare;
 mod checks;
 mod cli;
+mod config;
 mod events;
 mod figures;
 mod insert;
@@ -56,5 +57,6 @@ fn measure(part: Part, setting: &Setting) -> Result<Vec<Figure>> {
         Part::Store => store::measure(setting),
         Part::Memory => memory::measure(setting),
         Part::Latency => latency::measure(setting),
+        Part::Config => config::measure(setting),
     }
 }

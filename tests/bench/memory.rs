@@ -44,7 +44,8 @@ fn many(setting: &Setting) -> Result<Vec<Figure>> {
     const SITES: usize = 10_000;
     let target = &setting.target;
     let url = |index: usize| if index.is_multiple_of(10) { &target.black_hole } else { &target.http };
-    let plan = Plan { name: "holes".into(), interval: INTERVAL, urls: (0..SITES).map(|i| url(i).clone()).collect() };
+    let urls = (0..SITES).map(|i| url(i).clone()).collect();
+    let plan = Plan { name: "holes".into(), interval: INTERVAL, urls, in_file: false };
     let producer = plan.start_producer(setting)?;
     thread::sleep(FIRST_TURN);
     let before = producer.metrics()?;

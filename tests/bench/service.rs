@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) interval: Duration,
     /// The URL of each site.
     pub(crate) urls: Vec<String>,
+    /// Whether the sites stand in a `domains_file`, each called by its URL.
+    pub(crate) in_file: bool,
 }
 
 /// A running service.
@@ -38,7 +40,7 @@ pub(crate) struct Service {
 impl Plan {
     /// `count` sites, all at `url`.
     pub(crate) fn of_one_target(name: &str, interval: Duration, count: usize, url: &str) -> Self {
-        Self { name: name.to_owned(), interval, urls: vec![url.to_owned(); count] }
+        Self { name: name.to_owned(), interval, urls: vec![url.to_owned(); count], in_file: false }
     }
 
     /// The name of the site with this index.
@@ -57,7 +59,7 @@ impl Plan {
     }
 
     /// Writes the configuration of both services, which shall listen on `listen`.
-    fn write(&self, setting: &Setting, listen: SocketAddr) -> Result<PathBuf> {
+    pub(crate) fn write(&self, setting: &Setting, listen: SocketAddr) -> Result<PathBuf> {
         let (kafka, postgres) = (setting.stack.kafka(), setting.stack.postgres_url());
         let spool = setting.folder().join(format!("spool-{}", self.name));
         let (topic, schema, interval) = (self.topic(), self.schema(), self.interval.as_millis());
@@ -67,16 +69,27 @@ impl Plan {
              postgres: {{url: '{postgres}', schema: {schema}}}\n\
              producer: {{location: bench, spool: {{path: '{}'}}, listen: '{listen}'}}\n\
              consumer: {{listen: '{listen}'}}\n\
-             defaults: {{interval: {interval}ms, timeout: 10s}}\n\
-             domains:\n",
+             defaults: {{interval: {interval}ms, timeout: 10s}}\n",
             spool.display()
         );
-        for (index, url) in self.urls.iter().enumerate() {
-            writeln!(text, "  - {{name: {}, url: '{url}'}}", Self::site(index))?;
-        }
+        self.write_sites(setting, &mut text)?;
         let path = setting.folder().join(format!("{}-{}.yml", self.name, listen.port()));
         fs::write(&path, text)?;
         Ok(path)
+    }
+
+    fn write_sites(&self, setting: &Setting, text: &mut String) -> Result<()> {
+        if self.in_file {
+            let file = setting.folder().join(format!("{}.txt", self.name));
+            fs::write(&file, self.urls.join("\n"))?;
+            writeln!(text, "domains_file: '{}'", file.display())?;
+            return Ok(());
+        }
+        text.push_str("domains:\n");
+        for (index, url) in self.urls.iter().enumerate() {
+            writeln!(text, "  - {{name: {}, url: '{url}'}}", Self::site(index))?;
+        }
+        Ok(())
     }
 
     /// Starts `isitup-producer`, and waits until it is ready.
@@ -188,7 +201,7 @@ impl Metrics {
 }
 
 /// An address that nobody listens on at the moment.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
 

@@ -101,11 +101,15 @@ impl List<'_, '_> {
                 let group = settings::group(&mut section);
                 let base = self.layers.of(group.as_deref());
                 let kind = target.as_ref().map(|target| target.endpoint.kind());
-                let mut settings = self.reader.settings(&mut section, Place { path, kind }, &base);
-                settings.group.clone_from(&base.group);
+                let settings = if section.is_read() {
+                    Arc::clone(&base)
+                } else {
+                    let own = self.reader.settings(&mut section, Place { path, kind }, &base);
+                    Arc::new(SiteSettings { group: base.group.clone(), ..own })
+                };
                 section.finish();
                 if let Some(target) = target {
-                    self.add(&place, path, Site::new(target, name.as_deref(), Arc::new(settings)));
+                    self.add(&place, path, Site::new(target, name.as_deref(), settings));
                 }
             }
         }

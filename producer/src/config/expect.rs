@@ -95,8 +95,11 @@ impl Reader<'_> {
     }
 
     fn compiled(&mut self, pattern: &str, place: &str, key: &str) -> Option<Pattern> {
+        if let Some(known) = self.patterns.get(pattern) {
+            return Some(known.clone());
+        }
         match Pattern::new(pattern) {
-            Ok(compiled) => Some(compiled),
+            Ok(compiled) => Some(self.patterns.entry(pattern.to_owned()).or_insert(compiled).clone()),
             Err(reason) => {
                 self.refuse(place, key, format!("{pattern:?} is not a regular expression: {reason}"));
                 None

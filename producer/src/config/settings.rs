@@ -10,7 +10,7 @@ use reqwest::header::HOST;
 
 use crate::checker::{Identity, OwnCa, Transport};
 use crate::endpoint::Kind;
-use crate::site::{ConnectTo, FollowRedirects, NameServer, Redirects, Route, SiteSettings};
+use crate::site::{ConnectTo, FollowRedirects, NameServer, Pattern, Redirects, Route, SiteSettings};
 use crate::target::Target;
 
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
@@ -26,6 +26,8 @@ pub(super) struct Reader<'a> {
     /// Each file is read once, however many sites name it.
     pub(super) cas: HashMap<PathBuf, Option<Arc<OwnCa>>>,
     pub(super) identities: HashMap<(PathBuf, PathBuf), Option<Arc<Identity>>>,
+    /// Each pattern is compiled once, however many sites have it.
+    pub(super) patterns: HashMap<String, Pattern>,
     /// Sites with the same way to connect share one description of it, and so their clients.
     pub(super) transports: HashMap<String, Arc<Transport>>,
     /// Files and patterns of files that the settings depend on, beside the configuration itself.
@@ -71,6 +73,7 @@ impl<'a> Reader<'a> {
             folder: folder.unwrap_or(Path::new("")),
             cas: HashMap::new(),
             identities: HashMap::new(),
+            patterns: HashMap::new(),
             transports: HashMap::new(),
             sources: Vec::new(),
             problems: Vec::new(),

@@ -128,6 +128,11 @@ impl Section {
         self.values.get(key).is_some_and(|value| !is_nil(value))
     }
 
+    /// Whether every key has been read.
+    pub fn is_read(&self) -> bool {
+        self.values.is_empty()
+    }
+
     /// The value of `key`, where it has one and it is well.
     pub fn get<T: Scalar>(&mut self, key: &str) -> Option<T> {
         let value = self.take(key)?;
@@ -158,6 +163,8 @@ impl Section {
     /// The value of `key`, which must be there; `purpose` says what it is for.
     pub fn require<T: Scalar>(&mut self, key: &str, purpose: &str) -> Option<T> {
         if !self.contains(key) {
+            // Asked for all the same: it is allowed here, and written without a value it is missing, not unknown.
+            self.take(key);
             self.miss(key, purpose);
             return None;
         }

@@ -219,4 +219,14 @@ fn anchors_and_merge_keys_work_and_alias_bombs_are_refused() {
         bomb.push_str(&format!("a{i}: &a{i} [{row}]\n"));
     }
     assert!(read(&bomb, &[]).unwrap_err().ends_with("aliases unfold to too many values"));
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(10_000), "*a, ".repeat(1000));
+    assert!(read(&long, &[]).unwrap_err().ends_with("aliases unfold to too many values"));
+}
+
+#[test]
+fn thousands_of_mappings_that_share_one_by_an_alias_are_no_bomb() {
+    let shared = "x: &x {a: 1, b: 2, c: 3, d: 4, e: 5, f: 6, g: 7}\n";
+    let list: String = (0..50_000).map(|i| format!("  - {{<<: *x, name: n{i}, y: *x}}\n")).collect();
+    let told = read(&format!("{WELL}{shared}list:\n{list}"), &[]).unwrap_err();
+    assert!(told.starts_with("config.yml:3: x: unknown key"), "{}", &told[..200]);
 }

@@ -3,22 +3,29 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::mem;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use config::{ConfigError, Map, Source, Value, ValueKind};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::section::{Problem, Problems};
 
-/// Aliases that unfold to more values than this are taken for an alias bomb.
+/// Aliases may unfold to this many values, or to so many times what the file itself has up to there; more is taken for an
+/// alias bomb. Thousands of sites that share a mapping stay far below, and a bomb is a few lines.
 const MOST_ALIASED: usize = 100_000;
+const MOST_UNFOLDING: usize = 20;
+/// A text counts once more for each of these bytes: one long text and many aliases make a bomb too.
+const BYTES_OF_A_VALUE: usize = 32;
 /// Deeper nesting than any configuration needs; the parser's callers recurse.
 const MOST_LEVELS: usize = 64;
 
-/// A file that was read and parsed.
+/// A file that was read and parsed. Its values can be collected once: of a large file they take more memory than all that
+/// is made of them, and so are handed over rather than copied.
 #[derive(Clone, Debug)]
 pub(super) struct YamlFile {
-    values: Map<String, Value>,
+    values: Arc<Mutex<Map<String, Value>>>,
 }
 
 impl YamlFile {
@@ -31,12 +38,17 @@ impl YamlFile {
         Self::parse(&name, text).map_err(|mistake| fail(format!("{name}:{}", mistake.line), mistake.message))
     }
 
+    fn of(values: Map<String, Value>) -> Self {
+        Self { values: Arc::new(Mutex::new(values)) }
+    }
+
     fn parse(name: &str, text: &str) -> Result<Self, Mistake> {
-        let mut reader = Reader { name, parser: Parser::new_from_str(text), anchors: HashMap::new(), aliased: 0 };
+        let mut reader =
+            Reader { name, parser: Parser::new_from_str(text), anchors: HashMap::new(), written: 0, aliased: 0 };
         let root = reader.document()?;
         match root.value.kind {
-            ValueKind::Table(values) => Ok(Self { values }),
-            ValueKind::Nil => Ok(Self { values: Map::new() }),
+            ValueKind::Table(values) => Ok(Self::of(values)),
+            ValueKind::Nil => Ok(Self::of(Map::new())),
             _ => Err(Mistake {
                 line: 1,
                 message: "the file must be a mapping of keys to values, such as `kafka:`".into(),
@@ -51,7 +63,7 @@ impl Source for YamlFile {
     }
 
     fn collect(&self) -> Result<Map<String, Value>, ConfigError> {
-        Ok(self.values.clone())
+        Ok(mem::take(&mut *self.values.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 
@@ -60,7 +72,7 @@ struct Mistake {
     message: String,
 }
 
-/// A value and how many values it holds.
+/// A value and how many values it holds, long texts counting as several.
 #[derive(Clone)]
 struct Node {
     value: Value,
@@ -71,6 +83,8 @@ struct Reader<'a> {
     name: &'a str,
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
     anchors: HashMap<usize, Node>,
+    /// How many values stand in the file so far.
+    written: usize,
     /// How many values all aliases so far stand for.
     aliased: usize,
 }
@@ -104,6 +118,7 @@ impl<'a> Reader<'a> {
         if level > MOST_LEVELS {
             return Err(mistake(span, "nested too deeply"));
         }
+        self.written += 1;
         let (node, anchor) = match event {
             Event::Scalar(text, style, anchor, _) => (self.scalar(&text, style, span), anchor),
             Event::SequenceStart(anchor, _) => (self.sequence(span, level)?, anchor),
@@ -111,7 +126,7 @@ impl<'a> Reader<'a> {
             Event::Alias(anchor) => {
                 let node = self.anchors.get(&anchor).ok_or_else(|| mistake(span, "an alias without its anchor"))?;
                 self.aliased += node.size;
-                if self.aliased > MOST_ALIASED {
+                if self.aliased > MOST_ALIASED.max(self.written * MOST_UNFOLDING) {
                     return Err(mistake(span, "aliases unfold to too many values"));
                 }
                 (node.clone(), 0)
@@ -127,7 +142,7 @@ impl<'a> Reader<'a> {
     fn scalar(&self, text: &str, style: ScalarStyle, span: Span) -> Node {
         let is_null = style == ScalarStyle::Plain && matches!(text, "" | "~" | "null" | "Null" | "NULL");
         let kind = if is_null { ValueKind::Nil } else { ValueKind::String(text.to_owned()) };
-        Node { value: self.value(kind, span), size: 1 }
+        Node { value: self.value(kind, span), size: 1 + text.len() / BYTES_OF_A_VALUE }
     }
 
     fn sequence(&mut self, start: Span, level: usize) -> Result<Node, Mistake> {
