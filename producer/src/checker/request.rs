@@ -84,6 +84,14 @@ fn authority(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// Whether what is configured for a site at one URL may go to the other: scheme, host and port are the same.
+pub(super) fn is_same_origin(one: &Url, other: &Url) -> bool {
+    // As `Url::origin` has it, which would copy both hosts for each check.
+    one.scheme() == other.scheme()
+        && one.host() == other.host()
+        && one.port_or_known_default() == other.port_or_known_default()
+}
+
 /// What connections are made of: elsewhere without the client's certificate.
 pub(super) fn transport(site: &Site, is_home: bool) -> Cow<'_, Transport> {
     let transport = &site.settings.transport;

@@ -108,7 +108,7 @@ impl Visit<'_> {
             return Err(format!("redirected from https to {}", words::short(url.as_str())));
         }
         let (method, has_body) = redirect::method(status, &from.method, from.has_body);
-        if has_body && url.origin() != self.home.origin() {
+        if has_body && !request::is_same_origin(&url, self.home) {
             let shown = words::short(url.as_str());
             return Err(format!("status {status} would send the body to another origin: {shown}"));
         }
@@ -162,7 +162,7 @@ impl Visit<'_> {
             self.found.fail(FailureKind::Timeout, detail);
             return None;
         }
-        let is_home = self.request.url.origin() == self.home.origin();
+        let is_home = request::is_same_origin(&self.request.url, self.home);
         let (route, resolver) = (request::route(self.site, is_home), clients.resolver());
         if let Some(refusal) =
             failure::literal(&self.request.url).and_then(|address| resolver.literal_refusal(address, route))
@@ -176,7 +176,7 @@ impl Visit<'_> {
     /// One request, until the head of its answer.
     fn hop(&mut self, clients: &mut Clients) -> Option<Response> {
         let left = self.time_left(clients)?;
-        let is_home = self.request.url.origin() == self.home.origin();
+        let is_home = request::is_same_origin(&self.request.url, self.home);
         let transport = request::transport(self.site, is_home);
         let client = match clients.get(&transport) {
             Ok(client) => client,
