@@ -119,7 +119,7 @@ fn connections() -> Vec<Case> {
     vec![
         case("nothing listens", site::CLOSED, PLAIN, "- c connect_refused: connection refused by ADDRESS"),
         late("nobody answers", site::unconnectable(), PLAIN, "- c connect_timeout: no connection to ADDRESS within 1 s"),
-        case("closed at once", format!("http://{}/", serving(|_| Ok(()))), PLAIN, "- cf protocol: connection reset before an answer"),
+        case("closed at once", format!("http://{}/", closing()), PLAIN, "- cf protocol: connection closed before an answer"),
         case("a dead proxy", "http://site.test/", "proxy: 'http://127.0.0.1:1'", "- c connect_refused: connection refused by the proxy ADDRESS"),
         case("a proxy that refuses", "https://site.test/", format!("proxy: {:?}", status("403")), "- c connect_refused: the proxy ADDRESS refused to connect to site.test:443"),
         case("a proxy that wants credentials", "https://site.test/", format!("proxy: {:?}", status("407")), "- c connect_refused: the proxy ADDRESS wants credentials (status 407)"),

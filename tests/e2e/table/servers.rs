@@ -35,6 +35,15 @@ pub(super) fn serving(behave: impl Fn(TcpStream) -> io::Result<()> + Send + Sync
     address.to_string()
 }
 
+/// Says that it has nothing to say before it is asked, and waits for the client to leave. To close for good would reset the
+/// connection or not, as chance has it.
+pub(super) fn closing() -> String {
+    serving(|mut stream| {
+        stream.shutdown(Shutdown::Write)?;
+        io::copy(&mut stream, &mut io::sink()).map(drop)
+    })
+}
+
 /// Answers a request with these bytes and closes.
 pub(super) fn raw(answer: impl AsRef<[u8]>) -> String {
     let answer = answer.as_ref().to_vec();
