@@ -1,11 +1,11 @@
-//! What the tests are written with: servers, a pipeline on them, sites to check, and the proofs at the end.
+//! What the tests are written with: servers, a pipeline on them, sites to check, and the oracle that judges at the end.
 
 mod binaries;
 mod child;
 mod database;
 mod http;
+pub(crate) mod oracle;
 mod pipeline;
-mod proofs;
 mod servers;
 pub(crate) mod site;
 mod topic;
