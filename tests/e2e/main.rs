@@ -28,5 +28,6 @@ mod reload;
 mod secrets;
 mod start_order;
 mod stopping;
+mod storm;
 mod table;
 mod verdicts;

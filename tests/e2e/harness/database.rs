@@ -39,6 +39,11 @@ impl Database {
         self.client.query(sql, parameters).unwrap_or_else(|error| panic!("{sql}: {error:?}"))
     }
 
+    /// All rows, or why there are none.
+    pub(crate) fn try_rows(&mut self, sql: &str) -> Result<Vec<Row>, postgres::Error> {
+        self.client.query(sql, &[])
+    }
+
     /// Runs commands.
     #[track_caller]
     pub(crate) fn run(&mut self, sql: &str) {

@@ -13,6 +13,6 @@ mod waiting;
 
 pub(crate) use child::{Finished, Service, command};
 pub(crate) use database::Database;
-pub(crate) use pipeline::Pipeline;
+pub(crate) use pipeline::{Pipeline, without_ranges};
 pub(crate) use servers::{OwnServers, shared_servers};
 pub(crate) use waiting::{eventually, within};

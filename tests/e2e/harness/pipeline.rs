@@ -1,5 +1,6 @@
 //! A producer and consumers with a topic, a schema, a spool and ports of their own.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -259,10 +260,16 @@ impl<'a> Pipeline<'a> {
         assert_eq!(without_ranges(&audit), verdict.as_audit(), "the audit and the oracle disagree");
     }
 
-    /// What the oracle says, who knows no producers and takes every message for an event.
+    /// What the oracle says, who takes every message for an event.
     #[track_caller]
     pub(crate) fn verdict(&self) -> Verdict {
-        let plan = Plan { sites: &self.sites, passing: &self.passing, interval: self.interval, producers: None };
+        self.verdict_on(None)
+    }
+
+    /// What the oracle says when only the messages of these producers are events.
+    #[track_caller]
+    pub(crate) fn verdict_on(&self, producers: Option<&BTreeSet<Uuid>>) -> Verdict {
+        let plan = Plan { sites: &self.sites, passing: &self.passing, interval: self.interval, producers };
         oracle::judge(&mut self.database(), &self.topic().read(), &plan)
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use isitup_shared::config::{Format, KafkaConfig, TopicShape};
-use isitup_shared::kafka::{Record, receiver, sender};
+use isitup_shared::kafka::{Delivery, Record, receiver, sender};
 use serde_json::Value;
 
 use super::waiting::eventually;
@@ -36,10 +36,15 @@ impl Topic {
 
     /// Appends messages to one partition, as some other program would.
     pub(crate) fn send(&self, partition: i32, messages: &[Vec<u8>]) {
+        let delivery = self.try_send(partition, messages);
+        assert!(delivery.values().all(Result::is_ok), "{delivery:?}");
+    }
+
+    /// As [`Topic::send`]; what is not delivered may be there all the same.
+    pub(crate) fn try_send(&self, partition: i32, messages: &[Vec<u8>]) -> Delivery {
         let record = |value| Record { partition, key: b"anything", value };
         let records: Vec<Record<'_>> = messages.iter().map(|message| record(message.as_slice())).collect();
-        let delivery = sender(&self.config).send(&self.config.topic, &records);
-        assert!(delivery.values().all(Result::is_ok), "{delivery:?}");
+        sender(&self.config).send(&self.config.topic, &records)
     }
 
     /// One past the last offset of each partition.
