@@ -263,13 +263,14 @@ impl<'a> Pipeline<'a> {
     /// What the oracle says, who takes every message for an event.
     #[track_caller]
     pub(crate) fn verdict(&self) -> Verdict {
-        self.verdict_on(None)
+        self.verdict_on(None, &[])
     }
 
-    /// What the oracle says when only the messages of these producers are events.
+    /// What the oracle says when only the messages of these producers are events, and these events are left in the spools.
     #[track_caller]
-    pub(crate) fn verdict_on(&self, producers: Option<&BTreeSet<Uuid>>) -> Verdict {
-        let plan = Plan { sites: &self.sites, passing: &self.passing, interval: self.interval, producers };
+    pub(crate) fn verdict_on(&self, producers: Option<&BTreeSet<Uuid>>, spooled: &[Value]) -> Verdict {
+        let (sites, passing, interval) = (&self.sites, &self.passing, self.interval);
+        let plan = Plan { sites, passing, interval, producers, spooled };
         oracle::judge(&mut self.database(), &self.topic().read(), &plan)
     }
 

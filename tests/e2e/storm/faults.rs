@@ -192,7 +192,7 @@ fn input<'a>(fleet: &'a Fleet<'a>) -> Vec<(&'static str, Fault<'a>)> {
         }),
         fault("more checks due than workers can do", move |rng| {
             fleet.stall(true);
-            last(rng, 1000..8000);
+            last(rng, 500..4000);
             fleet.stall(false);
         }),
     ]

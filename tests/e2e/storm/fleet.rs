@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::Value;
 use uuid::Uuid;
 
+use crate::harness::oracle::spool;
 use crate::harness::{Database, OwnServers, Pipeline, Service, eventually, site};
 
 const LOCATIONS: [&str; 2] = ["west", "east"];
@@ -134,6 +136,11 @@ impl<'a> Fleet<'a> {
         let identity = |producer: &Producer| fs::read_to_string(producer.spool.join("identity")).unwrap();
         let id = |text: String| text.split(' ').next().and_then(|id| id.parse().ok()).unwrap();
         self.producers.iter().map(identity).map(id).collect()
+    }
+
+    /// The events that the spools' files still hold.
+    pub(super) fn spooled_events(&self) -> Vec<Value> {
+        self.producers.iter().flat_map(|producer| spool::events_in(&producer.spool)).collect()
     }
 
     pub(super) fn try_database(&self) -> Option<Database> {

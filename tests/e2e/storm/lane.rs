@@ -65,7 +65,7 @@ impl Storm {
 
     /// A pause between two faults, which is itself random. Whether the storm goes on after it.
     fn pause(&self, rng: &mut Rng) -> bool {
-        thread::sleep(Duration::from_millis(rng.u64(300..4000)));
+        thread::sleep(Duration::from_millis(rng.u64(500..6000)));
         Instant::now() < self.ends
     }
 }

@@ -42,7 +42,8 @@ impl Report {
         }
         fleet.pipeline.wait_until_read();
         let producers = fleet.producer_ids();
-        let verdict = fleet.pipeline.verdict_on(Some(&producers));
+        let spooled = fleet.spooled_events();
+        let verdict = fleet.pipeline.verdict_on(Some(&producers), &spooled);
         let audit = fleet.pipeline.audit();
         let locations = fleet.database().rows("SELECT DISTINCT producer_id::text, location FROM check_result", &[]);
         let known = |name: &str| fleet.locations().into_iter().find(|location| *location == name).unwrap_or("?");

@@ -2,6 +2,7 @@
 //! services. A verdict lists every fault, and each producer's numbers, which `audit` must agree with.
 
 mod slots;
+pub(crate) mod spool;
 mod statements;
 mod timeline;
 
@@ -28,6 +29,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) interval: Duration,
     /// The producers whose messages are events; any other message must have been set aside. `None`: all are.
     pub(crate) producers: Option<&'a BTreeSet<Uuid>>,
+    /// Events that the spools still hold, now that the producers have ended in order.
+    pub(crate) spooled: &'a [Value],
 }
 
 /// One producer's numbers.
@@ -76,7 +79,7 @@ impl Verdict {
 pub(crate) fn judge(database: &mut Database, messages: &[Message], plan: &Plan<'_>) -> Verdict {
     let events: Vec<Option<Value>> = messages.iter().map(|message| event(&message.value, plan)).collect();
     load(database, messages, &events);
-    let mut faults = Vec::new();
+    let mut faults = left_behind(database, plan.spooled);
     for statement in [statements::NOT_SET_ASIDE, statements::OTHERWISE_NUMBERED, statements::OTHERWISE_STORED] {
         faults.extend(database.column::<String>(statement, &[]));
     }
@@ -114,6 +117,12 @@ fn load(database: &mut Database, messages: &[Message], events: &[Option<Value>])
         database.column::<i64>(statements::LOAD, &[&partitions, &offsets, &raw, &events]);
     }
     database.run(statements::EVENTS);
+}
+
+/// Events in the spools that are neither on the topic, as they are, nor declared gone.
+fn left_behind(database: &mut Database, spooled: &[Value]) -> Vec<String> {
+    let events: Vec<String> = spooled.iter().map(Value::to_string).collect();
+    database.column(statements::LEFT_BEHIND, &[&events])
 }
 
 fn accounts(database: &mut Database) -> Vec<Account> {

@@ -26,6 +26,16 @@ pub(super) const NOT_SET_ASIDE: &str = r#"
     SELECT 'set aside without need: ' || r.partition || ':' || r."offset" || ', ' || r.reason
     FROM (TABLE kept EXCEPT ALL TABLE strange) d JOIN rejected r USING (partition, "offset")"#;
 
+/// Events (`$1`) that are neither on the topic nor in a gap of their producer.
+pub(super) const LEFT_BEHIND: &str = "
+    WITH spooled AS (
+        SELECT e::jsonb AS m, (e::jsonb ->> 'producer_id')::uuid AS producer_id, (e::jsonb ->> 'seq')::bigint AS seq
+        FROM unnest($1::text[]) e
+    )
+    SELECT 'left behind in a spool: ' || s.m::text FROM spooled s LEFT JOIN event e ON e.producer_id = s.producer_id AND e.seq = s.seq
+    WHERE e.m IS DISTINCT FROM s.m AND NOT EXISTS (
+        SELECT FROM gap g WHERE g.producer_id = s.producer_id AND s.seq BETWEEN g.first_seq AND g.last_seq)";
+
 /// Checks that are stored otherwise than they stand on the topic, in any column, or on one side only.
 pub(super) const OTHERWISE_STORED: &str = "
     WITH told AS (
