@@ -20,6 +20,7 @@ mod harness;
 mod kafka_outages;
 mod migration;
 mod no_false_alarms;
+mod overload;
 mod poison;
 mod postgres_outages;
 mod power_cut;
