@@ -194,6 +194,9 @@ impl Survey {
         identity.reserve(self.next_seq)?;
         let (tail, segment) = Tail::create(&config.path, identity.producer_id, self.next_seq, 0)?;
         let mut segments = self.segments.clone();
+        // A producer that died before its first event left a segment of this name, which has just become ours. Listed
+        // twice, it would be removed as one that holds nothing.
+        segments.retain(|other| other.path != segment.path);
         segments.push(segment);
         let oldest = self.oldest.map_or(0, UtcTime::as_micros);
         let shared = Shared {
