@@ -11,6 +11,11 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEBUG := $(TARGET)/debug
 DEV := $(DEBUG)/isitup-dev
 
+# The services with points at which tests let them die, beside the ordinary ones. With --workspace, so that what they
+# depend on is built but once.
+FAILPOINTS := --features isitup-producer/failpoints,isitup-consumer/failpoints \
+	--bin isitup-producer-failpoints --bin isitup-consumer-failpoints
+
 # Passed to cargo; CI says --locked.
 LOCKED ?=
 
@@ -56,6 +61,7 @@ lint: ## formatting and clippy, warnings being errors
 
 test: deps ## all tests, on servers of their own that vanish afterwards
 	$(CARGO) build --workspace $(LOCKED)
+	$(CARGO) build --workspace $(FAILPOINTS) $(LOCKED)
 	$(CARGO) test --workspace $(LOCKED)
 
 # The storm draws its faults from a seed, which it prints; SEED= gives it back.

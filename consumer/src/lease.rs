@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use isitup_shared::crash_point;
 use isitup_shared::shutdown::Shutdown;
 use uuid::Uuid;
 
@@ -83,6 +84,7 @@ impl LeaseKeeper<'_> {
             let mut session = self.store.session()?;
             let mut tx = session.begin_durable()?;
             leases::leave(&mut tx, self.topic, self.owner)?;
+            crash_point!("lease.leaving");
             tx.commit()
         };
         match leave() {
@@ -98,17 +100,21 @@ impl LeaseKeeper<'_> {
         let mut tx = session.begin_durable()?;
         leases::announce(&mut tx, topic, owner, hold)?;
         let mut held = leases::renew(&mut tx, topic, owner, hold)?;
+        crash_point!("lease.renewed");
         held.sort_by_key(|lease| lease.partition);
         let crowd = leases::crowd(&mut tx, topic, owner)?;
         let share = fair_share(crowd);
         if held.len() > share {
             let surplus: Vec<i32> = held.split_off(share).iter().map(|lease| lease.partition).collect();
             leases::release(&mut tx, topic, owner, &surplus)?;
+            crash_point!("lease.released");
         } else if held.len() < share {
             let missing = share - held.len();
             held.extend(leases::claim(&mut tx, topic, owner, hold, missing)?);
+            crash_point!("lease.claimed");
         }
         tx.commit()?;
+        crash_point!("lease.looked");
         let is_short = held.len() < share || crowd.partitions == 0;
         Ok((held, is_short))
     }

@@ -15,6 +15,7 @@
 mod audit;
 mod commands;
 mod consumers;
+mod crash_points;
 mod environment;
 mod harness;
 mod kafka_outages;

@@ -1,5 +1,6 @@
 //! Brings the schema up to date: creates it where it is missing and runs each numbered migration once.
 
+use isitup_shared::crash_point;
 use postgres::{Client, NoTls};
 use refinery::{Migration, Runner};
 
@@ -34,7 +35,9 @@ impl Store {
             "SELECT pg_advisory_xact_lock(hashtextextended('isitup migrate ' || $1, 0))",
             &[&self.schema().as_str()],
         )?;
+        crash_point!("migrate.locked");
         let applied = self.run_migrations();
+        crash_point!("migrate.applied");
         lock.commit()?;
         applied
     }
@@ -44,6 +47,7 @@ impl Store {
         let exists = client.query_opt("SELECT FROM pg_namespace WHERE nspname = $1", &[&self.schema().as_str()])?;
         if exists.is_none() {
             client.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {}", self.schema()))?;
+            crash_point!("migrate.schema_made");
         }
         let runner = Runner::new(&migrations()?).set_grouped(true);
         let report = runner.run(&mut client).map_err(|error| StoreError::Migration(error_chain(&error)))?;

@@ -101,6 +101,16 @@ impl Service {
         Finished { code, output: self.output.text(), log: self.log.text() }
     }
 
+    /// Waits until it has died at a point of [`isitup_shared::crash`].
+    #[track_caller]
+    pub(crate) fn dies_at(mut self, point: &str) {
+        eventually(&format!("{} dies at {point}", self.name), || self.has_ended());
+        let words = format!("dies at {point}");
+        eventually("its output was read", || self.log.is_complete());
+        let (status, log) = (self.child.wait().unwrap(), self.log.text());
+        assert!(status.code().is_none() && log.contains(&words), "no death at {point}, but {status}:\n{log}");
+    }
+
     /// What it has written to its standard output, whole lines.
     pub(crate) fn output(&self) -> Vec<String> {
         self.output.lock().clone()
