@@ -6,6 +6,7 @@ mod database;
 mod http;
 mod pipeline;
 mod proofs;
+pub(crate) mod proxy;
 mod servers;
 pub(crate) mod site;
 mod topic;
