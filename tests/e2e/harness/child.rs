@@ -124,6 +124,11 @@ impl Service {
         });
     }
 
+    /// How many lines of its log have these words.
+    pub(crate) fn times_logged(&self, words: &str) -> usize {
+        self.log.lock().iter().filter(|line| line.contains(words)).count()
+    }
+
     /// The status and text it answers to a GET of `path`.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         http::get(self.address(), path).unwrap_or_else(|error| panic!("{} answers nothing: {error}", self.name))

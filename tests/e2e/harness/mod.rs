@@ -6,6 +6,7 @@ mod database;
 mod http;
 pub(crate) mod oracle;
 mod pipeline;
+pub(crate) mod proxy;
 mod servers;
 pub(crate) mod site;
 mod topic;

@@ -27,6 +27,8 @@ pub(crate) struct Pipeline<'a> {
     interval: Duration,
     lease: Duration,
     postgres_url: String,
+    /// Where the services find Kafka, when not where it is.
+    broker: Option<String>,
     sites: Vec<String>,
     /// Those of them that come or go while the producer runs.
     passing: Vec<String>,
@@ -54,6 +56,7 @@ impl<'a> Pipeline<'a> {
             interval: Duration::from_millis(500),
             lease: Duration::from_secs(15),
             postgres_url: servers.postgres_url().to_owned(),
+            broker: None,
             sites: Vec::new(),
             passing: Vec::new(),
             more: String::new(),
@@ -75,6 +78,11 @@ impl<'a> Pipeline<'a> {
     /// Where else PostgreSQL is, or with whose name and password.
     pub(crate) fn postgres_url(self, postgres_url: String) -> Self {
         Self { postgres_url, ..self }
+    }
+
+    /// Where else the services find Kafka. The tests themselves go straight to it.
+    pub(crate) fn broker(self, address: String) -> Self {
+        Self { broker: Some(address), ..self }
     }
 
     /// Adds a site.
@@ -303,7 +311,8 @@ impl<'a> Pipeline<'a> {
     /// Writes the configuration as it is now, and gives its path.
     pub(crate) fn write_config(&self) -> PathBuf {
         let path = self.folder().join("config.yml");
-        let (broker, name, url) = (self.servers.kafka(), &self.name, &self.postgres_url);
+        let (name, url) = (&self.name, &self.postgres_url);
+        let broker = self.broker.as_deref().unwrap_or_else(|| self.servers.kafka());
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
         let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
         let (producer, more) = (&self.producer, &self.more);
