@@ -1,11 +1,12 @@
 //! Keeps this process's share of the partitions: renews what it holds, takes what is free, gives back what is too much.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use isitup_shared::shutdown::Shutdown;
 use uuid::Uuid;
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Held};
 use crate::metrics::Metrics;
 use crate::status::{Part, Status};
 use crate::store::leases::{self, Crowd, Lease};
@@ -56,6 +57,7 @@ impl LeaseKeeper<'_> {
         let mut patience = Patience::new("PostgreSQL to take the leases");
         loop {
             let mut pause = tick(self.lease);
+            let seen = self.assignment.snapshot();
             match self.look() {
                 Ok((leases, is_short)) => {
                     patience.succeeded();
@@ -64,7 +66,7 @@ impl LeaseKeeper<'_> {
                         // Others are about to give some back, or the topic is about to be found.
                         pause /= 8;
                     }
-                    self.take_over(leases);
+                    self.take_over(leases, &seen);
                 }
                 Err(error) => {
                     self.status.trouble(Part::Leases, error.to_string());
@@ -113,7 +115,7 @@ impl LeaseKeeper<'_> {
         Ok((held, is_short))
     }
 
-    fn take_over(&self, leases: Vec<Lease>) {
+    fn take_over(&self, leases: Vec<Lease>, seen: &BTreeMap<i32, Held>) {
         let before: Vec<i32> = self.assignment.positions().into_iter().map(|(partition, _)| partition).collect();
         let mut now: Vec<i32> = leases.iter().map(|lease| lease.partition).collect();
         now.sort_unstable();
@@ -124,7 +126,7 @@ impl LeaseKeeper<'_> {
         if before != now {
             log::info!("partitions held: {now:?}");
         }
-        self.assignment.take_over(leases);
+        self.assignment.take_over(leases, seen);
     }
 }
 

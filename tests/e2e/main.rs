@@ -21,6 +21,7 @@ mod kafka_outages;
 mod migration;
 mod no_false_alarms;
 mod poison;
+mod postgres_failover;
 mod postgres_outages;
 mod power_cut;
 mod producer_crash;

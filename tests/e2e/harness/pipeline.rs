@@ -26,6 +26,8 @@ pub(crate) struct Pipeline<'a> {
     interval: Duration,
     lease: Duration,
     postgres_url: String,
+    /// Where the tests look.
+    database_url: String,
     sites: Vec<String>,
     /// Those of them that come or go while the producer runs.
     passing: Vec<String>,
@@ -53,6 +55,7 @@ impl<'a> Pipeline<'a> {
             interval: Duration::from_millis(500),
             lease: Duration::from_secs(15),
             postgres_url: servers.postgres_url().to_owned(),
+            database_url: servers.postgres_url().to_owned(),
             sites: Vec::new(),
             passing: Vec::new(),
             more: String::new(),
@@ -74,6 +77,11 @@ impl<'a> Pipeline<'a> {
     /// Where else PostgreSQL is, or with whose name and password.
     pub(crate) fn postgres_url(self, postgres_url: String) -> Self {
         Self { postgres_url, ..self }
+    }
+
+    /// Where the proofs look for what is stored, when not in the servers' database.
+    pub(crate) fn proved_at(self, database_url: String) -> Self {
+        Self { database_url, ..self }
     }
 
     /// Adds a site.
@@ -183,13 +191,13 @@ impl<'a> Pipeline<'a> {
     /// The schema.
     #[track_caller]
     pub(crate) fn database(&self) -> Database {
-        Database::connect(self.servers.postgres_url(), &self.name).unwrap()
+        Database::connect(&self.database_url, &self.name).unwrap()
     }
 
     /// How many rows a table or view has, all of it or where some condition holds; 0 as long as nobody can tell.
     pub(crate) fn count(&self, of: &str) -> i64 {
         let ask = || {
-            let mut database = Database::connect(self.servers.postgres_url(), &self.name)?;
+            let mut database = Database::connect(&self.database_url, &self.name)?;
             database.try_value(&format!("SELECT count(*) FROM {of}"))
         };
         ask().unwrap_or(0)
