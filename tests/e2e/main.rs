@@ -24,6 +24,7 @@ mod migration;
 mod no_false_alarms;
 mod overload;
 mod poison;
+mod postgres_failover;
 mod postgres_network;
 mod postgres_outages;
 mod power_cut;

@@ -29,6 +29,8 @@ pub(crate) struct Pipeline<'a> {
     postgres_url: String,
     /// Where the services find Kafka, when not where it is.
     broker: Option<String>,
+    /// Where the tests look.
+    database_url: String,
     sites: Vec<String>,
     /// Those of them that come or go while the producer runs.
     passing: Vec<String>,
@@ -57,6 +59,7 @@ impl<'a> Pipeline<'a> {
             lease: Duration::from_secs(15),
             postgres_url: servers.postgres_url().to_owned(),
             broker: None,
+            database_url: servers.postgres_url().to_owned(),
             sites: Vec::new(),
             passing: Vec::new(),
             more: String::new(),
@@ -83,6 +86,11 @@ impl<'a> Pipeline<'a> {
     /// Where else the services find Kafka. The tests themselves go straight to it.
     pub(crate) fn broker(self, address: String) -> Self {
         Self { broker: Some(address), ..self }
+    }
+
+    /// Where the proofs look for what is stored, when not in the servers' database.
+    pub(crate) fn proved_at(self, database_url: String) -> Self {
+        Self { database_url, ..self }
     }
 
     /// Adds a site.
@@ -209,13 +217,13 @@ impl<'a> Pipeline<'a> {
     /// The schema.
     #[track_caller]
     pub(crate) fn database(&self) -> Database {
-        Database::connect(self.servers.postgres_url(), &self.name).unwrap()
+        Database::connect(&self.database_url, &self.name).unwrap()
     }
 
     /// How many rows a table or view has, all of it or where some condition holds; 0 as long as nobody can tell.
     pub(crate) fn count(&self, of: &str) -> i64 {
         let ask = || {
-            let mut database = Database::connect(self.servers.postgres_url(), &self.name)?;
+            let mut database = Database::connect(&self.database_url, &self.name)?;
             database.try_value(&format!("SELECT count(*) FROM {of}"))
         };
         ask().unwrap_or(0)
@@ -285,10 +293,16 @@ impl<'a> Pipeline<'a> {
         self.wait_until_read();
         let verdict = self.verdict();
         let wrong: Vec<&str> = verdict.faults.iter().map(String::as_str).filter(|fault| is_one(fault)).collect();
-        let few = wrong.iter().take(20).copied().collect::<Vec<_>>().join("
-");
-        assert!(wrong.is_empty(), "{} things are wrong, such as
-{few}", wrong.len());
+        let few = wrong.iter().take(20).copied().collect::<Vec<_>>().join(
+            "
+",
+        );
+        assert!(
+            wrong.is_empty(),
+            "{} things are wrong, such as
+{few}",
+            wrong.len()
+        );
         let (code, audit) = self.audit();
         assert_eq!((code, &audit["ok"]), (Some(0), &Value::Bool(true)), "{audit}");
         assert_eq!(without_ranges(&audit), verdict.as_audit(), "the audit and the oracle disagree");
