@@ -2,6 +2,7 @@
 
 mod binaries;
 mod child;
+mod cluster;
 mod database;
 mod http;
 mod pipeline;
@@ -12,6 +13,7 @@ mod topic;
 mod waiting;
 
 pub(crate) use child::{Finished, Service, command};
+pub(crate) use cluster::{Cluster, Election};
 pub(crate) use database::Database;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use servers::{OwnServers, shared_servers};

@@ -35,6 +35,12 @@ pub(super) const OTHERWISE_NUMBERED: &str = "
     UNION ALL
     SELECT 'stored and not told: ' || d::text FROM (TABLE stored EXCEPT ALL TABLE told) d";
 
+/// The numbers of all stored events.
+pub(super) const STORED_NUMBERS: &str = "
+    SELECT seq FROM check_result
+    UNION ALL SELECT seq FROM producer_event
+    UNION ALL SELECT seq FROM gap WHERE seq IS NOT NULL";
+
 /// Slots of the sites named `$1`, one each `$2` microseconds, that are no row and in no gap; and rows that are no slot
 /// or share one. Confirmations are no rows of their slot. From the first start of the producer to the last row: every slot due by then was begun or declared.
 ///
