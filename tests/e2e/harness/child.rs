@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -109,6 +109,19 @@ impl Service {
         eventually("its output was read", || self.log.is_complete());
         let (status, log) = (self.child.wait().unwrap(), self.log.text());
         assert!(status.code().is_none() && log.contains(&words), "no death at {point}, but {status}:\n{log}");
+    }
+
+    /// Waits a while for it to end, and kills it when it does not. Whether it ended by itself.
+    pub(crate) fn ends_within(mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if self.has_ended() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.kill9();
+        false
     }
 
     /// What it has written to its standard output, whole lines.

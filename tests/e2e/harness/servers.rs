@@ -13,7 +13,7 @@ const MOST_OWN: usize = 2;
 /// The servers that tests share. They end with this process.
 pub(crate) fn shared_servers() -> &'static Stack {
     static SHARED: OnceLock<Stack> = OnceLock::new();
-    SHARED.get_or_init(start)
+    SHARED.get_or_init(|| start(&["kafka", "postgres"], 1))
 }
 
 /// Servers for one test, to be killed, stopped and started as it likes.
@@ -26,14 +26,19 @@ impl OwnServers {
     /// Waits for its turn and starts them.
     pub(crate) fn start() -> Self {
         let turn = Turn::take();
-        Self { stack: start(), _turn: turn }
+        Self { stack: start(&["kafka", "postgres"], 1), _turn: turn }
     }
 
     /// So many brokers, and no database: for [`Pipeline::with_kafka_of`](super::Pipeline::with_kafka_of).
     pub(crate) fn brokers(brokers: usize) -> Self {
         let turn = Turn::take();
-        let options = StackOptions { only: vec!["kafka".to_owned()], brokers, ..StackOptions::default() };
-        Self { stack: Stack::start_with(&binaries::fresh("isitup-dev"), &options).unwrap(), _turn: turn }
+        Self { stack: start(&["kafka"], brokers), _turn: turn }
+    }
+
+    /// So many brokers, and a database.
+    pub(crate) fn brokers_and_database(brokers: usize) -> Self {
+        let turn = Turn::take();
+        Self { stack: start(&["kafka", "postgres"], brokers), _turn: turn }
     }
 }
 
@@ -45,11 +50,12 @@ impl Deref for OwnServers {
     }
 }
 
-fn start() -> Stack {
-    let only = ["kafka", "postgres"].map(str::to_owned).into();
+fn start(only: &[&str], brokers: usize) -> Stack {
+    let only = only.iter().map(|part| (*part).to_owned()).collect();
     let program = binaries::fresh("isitup-dev");
     // Without fsync the database loses nothing as long as the machine runs, and no test stops the machine.
-    Stack::start_with(&program, &StackOptions { only, no_fsync: true, ..StackOptions::default() }).unwrap()
+    let options = StackOptions { only, brokers, no_fsync: true, ..StackOptions::default() };
+    Stack::start_with(&program, &options).unwrap()
 }
 
 static OWN_RUNNING: Mutex<usize> = Mutex::new(0);

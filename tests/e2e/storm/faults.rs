@@ -4,14 +4,21 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fastrand::Rng;
+use isitup_shared::crash;
 use rustix::process::Signal;
 
 use super::fleet::{Fleet, Slot};
 use super::lane::{Fault, Lane};
 use super::watch::Watch;
+use crate::harness::proxy::Moment::{AfterReply, BeforeReply, BeforeRequest, InReply, InRequest};
+use crate::harness::proxy::{Behaviour, Call, Direction};
+use crate::harness::{Cluster, Election};
+
+/// How long a process has to come to the point where it is to die. Some are passed seldom.
+const ARMED: Duration = Duration::from_secs(4);
 
 /// All lanes, each with the faults that strike there.
 pub(super) fn lanes<'a>(fleet: &'a Fleet<'a>, watch: &'a Watch) -> Vec<Lane<'a>> {
@@ -53,6 +60,14 @@ fn producer<'a>(fleet: &'a Fleet<'a>) -> Vec<(&'static str, Fault<'a>)> {
             let number = any(rng);
             let ended = fleet.producers[number].service.take().sigterm();
             assert_eq!(ended.code, Some(0), "{}", ended.log);
+            fleet.start_producer(number);
+        }),
+        fault("a producer that dies at a named point", move |rng| {
+            let number = any(rng);
+            fleet.producers[number].service.take().kill9();
+            let point = crash::PRODUCER[rng.usize(..crash::PRODUCER.len())];
+            let orders = format!("{point}={}*off->return", rng.u32(..20));
+            fleet.producer(number, "isitup-producer-failpoints", &orders).ends_within(ARMED);
             fleet.start_producer(number);
         }),
         fault("a producer frozen", move |rng| freeze(&fleet.producers[any(rng)].service, rng, 500..5000)),
@@ -111,6 +126,14 @@ fn consumer<'a>(fleet: &'a Fleet<'a>) -> Vec<(&'static str, Fault<'a>)> {
             assert_eq!(ended.code, Some(0), "{}", ended.log);
             fleet.start_consumer(number);
         }),
+        fault("a consumer that dies at a named point", move |rng| {
+            let number = any(rng);
+            fleet.consumers[number].take().kill9();
+            let point = crash::CONSUMER[rng.usize(..crash::CONSUMER.len())];
+            let orders = format!("{point}={}*off->return", rng.u32(..10));
+            fleet.pipeline.armed_consumer(&orders).ends_within(ARMED);
+            fleet.start_consumer(number);
+        }),
         fault("a consumer frozen for longer than its lease", move |rng| {
             freeze(&fleet.consumers[any(rng)], rng, 5000..12_000);
         }),
@@ -128,18 +151,31 @@ fn freeze(slot: &Slot, rng: &mut Rng, millis: std::ops::Range<u64>) {
 }
 
 fn kafka<'a>(fleet: &'a Fleet<'a>) -> Vec<(&'static str, Fault<'a>)> {
+    const BROKERS: [&str; 3] = ["kafka", "kafka-2", "kafka-3"];
     let servers = fleet.servers;
     vec![
-        fault("kill -9 of Kafka", move |rng| {
-            servers.kill("kafka").unwrap();
+        fault("kill -9 of a broker", move |rng| {
+            let broker = BROKERS[rng.usize(..3)];
+            servers.kill(broker).unwrap();
             last(rng, 0..3000);
-            servers.start_part("kafka").unwrap();
+            servers.start_part(broker).unwrap();
         }),
-        fault("restart of Kafka", move |_| servers.restart("kafka").unwrap()),
-        fault("Kafka frozen", move |rng| {
-            servers.pause("kafka").unwrap();
+        fault("kill -9 of two brokers, so that none of the others may acknowledge", move |rng| {
+            let spared = rng.usize(..3);
+            let brokers = || (0..3).filter(|number| *number != spared).map(|number| BROKERS[number]);
+            brokers().for_each(|broker| servers.kill(broker).unwrap());
+            last(rng, 500..4000);
+            brokers().for_each(|broker| servers.start_part(broker).unwrap());
+        }),
+        fault("restart of a broker", move |rng| servers.restart(BROKERS[rng.usize(..3)]).unwrap()),
+        fault("a broker frozen", move |rng| {
+            let broker = BROKERS[rng.usize(..3)];
+            servers.pause(broker).unwrap();
             last(rng, 500..8000);
-            servers.resume("kafka").unwrap();
+            servers.resume(broker).unwrap();
+        }),
+        fault("leaders moved", move |_| {
+            Cluster::of(servers).elect_leaders(fleet.pipeline.name(), Election::Preferred);
         }),
     ]
 }
@@ -166,6 +202,29 @@ fn postgres<'a>(fleet: &'a Fleet<'a>, watch: &'a Watch) -> Vec<(&'static str, Fa
                  WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
                 &[],
             );
+        }),
+        fault("cut around a COMMIT", move |rng| {
+            let moments = [BeforeRequest, InRequest, BeforeReply, InReply, AfterReply];
+            for _ in 0..rng.u32(1..6) {
+                let strike = fleet.postgres.cut_next(Call::Commit, moments[rng.usize(..moments.len())]);
+                let given_up = Instant::now() + Duration::from_secs(3);
+                while !strike.has_happened() && Instant::now() < given_up {
+                    last(rng, 10..100);
+                }
+            }
+        }),
+        fault("the way to PostgreSQL disturbed", move |rng| {
+            let ways = [
+                Behaviour::Swallow(Direction::Upstream),
+                Behaviour::Swallow(Direction::Downstream),
+                Behaviour::Silence,
+                Behaviour::Refuse,
+                Behaviour::Slow(200_000),
+            ];
+            fleet.postgres.behave(ways[rng.usize(..ways.len())]);
+            last(rng, 500..8000);
+            fleet.postgres.behave(Behaviour::Forward);
+            fleet.postgres.cut();
         }),
         fault("a table locked", move |rng| {
             let seconds = rng.u32(1..8);

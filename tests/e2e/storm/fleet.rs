@@ -12,6 +12,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::harness::oracle::spool;
+use crate::harness::proxy::Proxy;
 use crate::harness::{Database, OwnServers, Pipeline, Service, eventually, site};
 
 const LOCATIONS: [&str; 2] = ["west", "east"];
@@ -25,6 +26,8 @@ pub(super) struct Fleet<'a> {
     pub(super) pipeline: Pipeline<'a>,
     pub(super) producers: [Producer; 2],
     pub(super) consumers: [Slot; 3],
+    /// What lies between the consumers and PostgreSQL.
+    pub(super) postgres: Proxy,
     /// Whether the sites keep their visitors waiting.
     stalled: Arc<AtomicBool>,
 }
@@ -51,7 +54,12 @@ impl<'a> Fleet<'a> {
             }
             site::ok("", "all is well")
         });
-        let pipeline = Pipeline::on(servers, "storm").every(INTERVAL).lease(LEASE).producer_with("workers: 24");
+        let proxy = Proxy::postgres(servers.postgres_url());
+        let pipeline = Pipeline::on(servers, "storm")
+            .postgres_url(proxy.url())
+            .every(INTERVAL)
+            .lease(LEASE)
+            .producer_with("workers: 24");
         let pipeline =
             (0..SITES).fold(pipeline, |pipeline, number| pipeline.site(&format!("site {number}"), site.url()));
         let producer = |location| Producer {
@@ -60,7 +68,7 @@ impl<'a> Fleet<'a> {
             service: Slot::default(),
         };
         let producers = LOCATIONS.map(producer);
-        let fleet = Self { servers, pipeline, producers, consumers: Default::default(), stalled };
+        let fleet = Self { servers, pipeline, producers, consumers: Default::default(), postgres: proxy, stalled };
         for number in 0..fleet.producers.len() {
             fleet.start_producer(number);
         }
@@ -72,16 +80,22 @@ impl<'a> Fleet<'a> {
     }
 
     pub(super) fn start_producer(&self, number: usize) {
-        let producer = &self.producers[number];
-        let mut command = self.pipeline.command("isitup-producer", &[]);
-        command.env("ISITUP__PRODUCER__LOCATION", producer.location);
-        command.env("ISITUP__PRODUCER__SPOOL__PATH", &producer.spool);
-        producer.service.put(Service::start(&format!("the producer {}", producer.location), command));
+        self.producers[number].service.put(self.producer(number, "isitup-producer", ""));
+    }
+
+    /// A producer that is not in its slot yet: `program`, which dies where `orders` say.
+    pub(super) fn producer(&self, number: usize, program: &str, orders: &str) -> Service {
+        let Producer { location, spool, .. } = &self.producers[number];
+        let mut command = self.pipeline.command(program, &[]);
+        command.env("ISITUP__PRODUCER__LOCATION", location);
+        command.env("ISITUP__PRODUCER__SPOOL__PATH", spool);
+        command.env("FAILPOINTS", orders);
+        Service::start(&format!("the producer {location}"), command)
     }
 
     pub(super) fn start_consumer(&self, number: usize) {
-        let command = self.pipeline.command("isitup-consumer", &[]);
-        self.consumers[number].put(Service::start(&format!("consumer {number}"), command));
+        self.consumers[number]
+            .put(Service::start(&format!("consumer {number}"), self.pipeline.command("isitup-consumer", &[])));
     }
 
     /// Lets all sites keep their visitors waiting, or answer again.

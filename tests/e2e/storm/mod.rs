@@ -39,7 +39,7 @@ fn a_storm_of_ten_minutes_loses_and_doubles_nothing() {
 fn weather(length: Duration) {
     let seed = std::env::var("ISITUP_TEST_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().unwrap());
     eprintln!("the storm's seed: ISITUP_TEST_SEED={seed}");
-    let servers = OwnServers::start();
+    let servers = OwnServers::brokers_and_database(3);
     let fleet = Fleet::set_sail(&servers);
     let storm = Storm::new(seed, length);
     let watch = Watch::default();

@@ -24,7 +24,8 @@ pub(super) struct Report {
 }
 
 /// What a fault must have left behind, and what only it explains.
-const TRACES: [(&str, &str); 6] = [
+const TRACES: [(&str, &str); 7] = [
+    ("a producer that dies at a named point", "producer_down"),
     ("kill -9 of a producer", "producer_down"),
     ("three kills in a row, each in the start of the next", "producer_down"),
     ("restart of a producer", "producer_down"),
