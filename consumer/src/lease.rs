@@ -1,12 +1,13 @@
 //! Keeps this process's share of the partitions: renews what it holds, takes what is free, gives back what is too much.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use isitup_shared::crash_point;
 use isitup_shared::shutdown::Shutdown;
 use uuid::Uuid;
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Held};
 use crate::metrics::Metrics;
 use crate::status::{Part, Status};
 use crate::store::leases::{self, Crowd, Lease};
@@ -57,6 +58,7 @@ impl LeaseKeeper<'_> {
         let mut patience = Patience::new("PostgreSQL to take the leases");
         loop {
             let mut pause = tick(self.lease);
+            let seen = self.assignment.snapshot();
             match self.look() {
                 Ok((leases, is_short)) => {
                     patience.succeeded();
@@ -65,7 +67,7 @@ impl LeaseKeeper<'_> {
                         // Others are about to give some back, or the topic is about to be found.
                         pause /= 8;
                     }
-                    self.take_over(leases);
+                    self.take_over(leases, &seen);
                 }
                 Err(error) => {
                     self.status.trouble(Part::Leases, error.to_string());
@@ -119,7 +121,7 @@ impl LeaseKeeper<'_> {
         Ok((held, is_short))
     }
 
-    fn take_over(&self, leases: Vec<Lease>) {
+    fn take_over(&self, leases: Vec<Lease>, seen: &BTreeMap<i32, Held>) {
         let before: Vec<i32> = self.assignment.positions().into_iter().map(|(partition, _)| partition).collect();
         let mut now: Vec<i32> = leases.iter().map(|lease| lease.partition).collect();
         now.sort_unstable();
@@ -130,7 +132,7 @@ impl LeaseKeeper<'_> {
         if before != now {
             log::info!("partitions held: {now:?}");
         }
-        self.assignment.take_over(leases);
+        self.assignment.take_over(leases, seen);
     }
 }
 

@@ -155,6 +155,10 @@ impl<'a> Storer<'a> {
                     self.pause(&error)?;
                     waiting.push(batch);
                 }
+                Fault::Slow => {
+                    self.pause(&error)?;
+                    waiting.extend(smaller(batch));
+                }
                 Fault::Data => match batch.halve() {
                     Ok((first, second)) => waiting.extend([second, first]),
                     Err(single) => waiting.push(self.refuse(single, &error)?),
@@ -280,5 +284,16 @@ impl<'a> Storer<'a> {
         self.status.trouble(Part::Database, why.to_string());
         self.patience.failed(why);
         if self.retry.pause(self.shutdown) { Err(Ended) } else { Ok(()) }
+    }
+}
+
+/// The batch as two, the first one last, unless it is a single record.
+fn smaller(batch: Batch) -> Vec<Batch> {
+    match batch.halve() {
+        Ok((first, second)) => {
+            log::warn!("the database did not store a batch in time: trying smaller ones");
+            vec![second, first]
+        }
+        Err(single) => vec![single],
     }
 }

@@ -100,7 +100,7 @@ fn a_producer_that_dies_while_it_mends_its_spool_declares_what_was_damaged_and_n
     // What is declared by its numbers has no times: those slots are found as undeclared by anyone who looks at times.
     let is_slot = |fault: &str| fault.starts_with("neither checked nor declared");
     pipeline.prove_stored_but(|fault| !is_slot(fault));
-    let slots: Vec<String> = pipeline.faults();
+    let slots: Vec<String> = pipeline.verdict().faults;
     assert_eq!(slots.len(), damaged, "one slot for each damaged check: {slots:#?}");
     assert!(pipeline.count("gap WHERE reason = 'spool_corrupt'") >= 1);
 }

@@ -43,7 +43,7 @@ fn a_producer_that_dies_while_it_thins_out_its_spool_declares_each_event_that_is
         .database()
         .value("SELECT coalesce(sum(last_seq - first_seq + 1), 0)::bigint FROM gap WHERE reason = 'spool_full'");
     assert!(declared > 0);
-    assert_eq!(i64::try_from(pipeline.faults().len()).unwrap(), declared, "one slot for each event that was dropped");
+    assert_eq!(i64::try_from(pipeline.verdict().faults.len()).unwrap(), declared, "one slot for each event that was dropped");
 }
 
 /// A producer whose Kafka is as far away as can be, with as little room as can be.

@@ -1,11 +1,13 @@
-//! What the tests are written with: servers, a pipeline on them, sites to check, and the proofs at the end.
+//! What the tests are written with: servers, a pipeline on them, sites to check, and the oracle that judges at the end.
 
 mod binaries;
 mod child;
 mod database;
 mod http;
+pub(crate) mod oracle;
 mod pipeline;
-mod proofs;
+mod postgres;
+pub(crate) mod proxy;
 mod servers;
 pub(crate) mod site;
 mod topic;
@@ -13,6 +15,7 @@ mod waiting;
 
 pub(crate) use child::{Finished, Service, command};
 pub(crate) use database::Database;
-pub(crate) use pipeline::Pipeline;
+pub(crate) use pipeline::{Pipeline, without_ranges};
+pub(crate) use postgres::OwnPostgres;
 pub(crate) use servers::{OwnServers, shared_servers};
 pub(crate) use waiting::{eventually, within};

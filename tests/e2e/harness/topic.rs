@@ -3,10 +3,18 @@
 use std::collections::BTreeMap;
 
 use isitup_shared::config::{Format, KafkaConfig, TopicShape};
-use isitup_shared::kafka::{Record, receiver, sender};
+use isitup_shared::kafka::{Delivery, Record, receiver, sender};
 use serde_json::Value;
 
 use super::waiting::eventually;
+
+/// A message as it lies on the topic.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) value: Vec<u8>,
+}
 
 /// A topic.
 pub(crate) struct Topic {
@@ -28,10 +36,15 @@ impl Topic {
 
     /// Appends messages to one partition, as some other program would.
     pub(crate) fn send(&self, partition: i32, messages: &[Vec<u8>]) {
+        let delivery = self.try_send(partition, messages);
+        assert!(delivery.values().all(Result::is_ok), "{delivery:?}");
+    }
+
+    /// As [`Topic::send`]; what is not delivered may be there all the same.
+    pub(crate) fn try_send(&self, partition: i32, messages: &[Vec<u8>]) -> Delivery {
         let record = |value| Record { partition, key: b"anything", value };
         let records: Vec<Record<'_>> = messages.iter().map(|message| record(message.as_slice())).collect();
-        let delivery = sender(&self.config).send(&self.config.topic, &records);
-        assert!(delivery.values().all(Result::is_ok), "{delivery:?}");
+        sender(&self.config).send(&self.config.topic, &records)
     }
 
     /// One past the last offset of each partition.
@@ -40,12 +53,17 @@ impl Topic {
         ranges.into_iter().map(|(partition, range)| (partition, range.latest)).collect()
     }
 
-    /// All messages from the first on, partition by partition.
+    /// All messages' values.
     pub(crate) fn messages(&self) -> Vec<Vec<u8>> {
+        self.read().into_iter().map(|message| message.value).collect()
+    }
+
+    /// All messages from the first on, partition by partition.
+    pub(crate) fn read(&self) -> Vec<Message> {
         let ends = self.ends();
         let mut receiver = receiver(&self.config);
         let mut next: BTreeMap<i32, i64> = ends.keys().map(|partition| (*partition, 0)).collect();
-        let mut read: BTreeMap<i32, Vec<Vec<u8>>> = BTreeMap::new();
+        let mut read: BTreeMap<i32, Vec<Message>> = BTreeMap::new();
         while next != ends {
             let positions: Vec<(i32, i64)> = next
                 .iter()
@@ -53,9 +71,10 @@ impl Topic {
                 .map(|(p, n)| (*p, *n))
                 .collect();
             for fetched in receiver.fetch(&self.config.topic, &positions).unwrap() {
-                for message in fetched.messages.unwrap() {
-                    next.insert(fetched.partition, message.offset + 1);
-                    read.entry(fetched.partition).or_default().push(message.value);
+                let partition = fetched.partition;
+                for isitup_shared::kafka::Message { offset, value } in fetched.messages.unwrap() {
+                    next.insert(partition, offset + 1);
+                    read.entry(partition).or_default().push(Message { partition, offset, value });
                 }
             }
         }
