@@ -189,13 +189,15 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// The topic was deleted and made anew: its offsets mean other records.
+    /// The topic was deleted and made anew, or a replica that lacked records became the leader: either way its offsets
+    /// mean other records now.
     fn meet_new_topic(&mut self, partition: i32, held: &Held, earliest: i64, why: &str) -> Result<(), Trouble> {
         let topic = self.topic;
         if !self.accept_new_topic {
             return Err(Trouble::Halt(format!(
-                "topic {topic} is halted: partition {partition} is not the one that was read: {why}. If the topic was made anew \
-                 on purpose, start once by: isitup-consumer run --accept-new-topic"
+                "topic {topic} is halted: partition {partition} is not the one that was read: {why}. Either the topic was made \
+                 anew, or its log was cut by an unclean leader election. To store what the topic has now, from its \
+                 beginning, start once by: isitup-consumer run --accept-new-topic; then audit names what was lost unread"
             )));
         }
         log::warn!(

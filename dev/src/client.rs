@@ -20,6 +20,8 @@ pub struct Addresses {
     pub zookeeper: Option<String>,
     /// `127.0.0.1:<port>`
     pub kafka: Option<String>,
+    /// `127.0.0.1:<port>` of each broker.
+    pub brokers: Vec<String>,
     /// `postgres://isitup:isitup@127.0.0.1:<port>/isitup`; the user is a superuser, so that tests can make databases.
     pub postgres_url: Option<String>,
     /// The demo sites: `http://127.0.0.1:<port>`
@@ -37,6 +39,8 @@ pub struct StackOptions {
     pub only: Vec<String>,
     /// Lets PostgreSQL do without fsync: faster, and still safe from kill -9 of any process.
     pub no_fsync: bool,
+    /// How many brokers; 0 means one.
+    pub brokers: usize,
     /// Shows what the stack does on our standard error.
     pub is_verbose: bool,
 }
@@ -84,6 +88,9 @@ impl Stack {
         if options.no_fsync {
             command.arg("--no-fsync");
         }
+        if options.brokers > 0 {
+            command.args(["--brokers", &options.brokers.to_string()]);
+        }
         let errors = if options.is_verbose { Stdio::inherit() } else { Stdio::null() };
         let mut child = command
             .stdin(Stdio::piped())
@@ -112,6 +119,11 @@ impl Stack {
     #[expect(clippy::expect_used, reason = "asking for what was not started is a mistake in the test itself")]
     pub fn kafka(&self) -> &str {
         self.addresses.kafka.as_deref().expect("this stack was started without kafka")
+    }
+
+    /// The `127.0.0.1:<port>` of each broker.
+    pub fn brokers(&self) -> &[String] {
+        &self.addresses.brokers
     }
 
     /// PostgreSQL's URL.
@@ -145,7 +157,7 @@ impl Stack {
         self.tell("start", part)
     }
 
-    /// Ends a part in order: `zookeeper`, `kafka` or `postgres`.
+    /// Ends a part in order: `zookeeper`, `kafka` (of several brokers the others are `kafka-2` and so on) or `postgres`.
     ///
     /// # Errors
     /// When there is no such part.

@@ -149,6 +149,20 @@ impl Service {
         });
     }
 
+    /// Waits until nearly all that a producer has is published; a busy one has always some events under way.
+    #[track_caller]
+    pub(crate) fn wait_for_empty_spool(&self) {
+        eventually("the spool is empty again", || self.metric("isitup_spool_events") < 300.0);
+    }
+
+    /// Waits until a consumer says that it is ready, or that it is not.
+    #[track_caller]
+    pub(crate) fn wait_for_readiness(&self, status: u16) {
+        eventually(&format!("{} answers {status} when asked whether it is ready", self.name), || {
+            self.get("/health/ready").0 == status
+        });
+    }
+
     /// Where it serves health and metrics: a free port, which it tells in its log.
     fn address(&self) -> SocketAddr {
         let mut address = None;

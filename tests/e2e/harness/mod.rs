@@ -2,11 +2,13 @@
 
 mod binaries;
 mod child;
+mod cluster;
 mod database;
 mod http;
 pub(crate) mod oracle;
 mod pipeline;
 mod postgres;
+mod proof;
 pub(crate) mod proxy;
 mod servers;
 pub(crate) mod site;
@@ -14,8 +16,10 @@ mod topic;
 mod waiting;
 
 pub(crate) use child::{Finished, Service, command};
+pub(crate) use cluster::{Cluster, Election};
 pub(crate) use database::Database;
-pub(crate) use pipeline::{Pipeline, without_ranges};
+pub(crate) use pipeline::Pipeline;
 pub(crate) use postgres::OwnPostgres;
+pub(crate) use proof::without_ranges;
 pub(crate) use servers::{OwnServers, shared_servers};
 pub(crate) use waiting::{eventually, within};

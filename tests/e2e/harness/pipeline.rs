@@ -1,19 +1,16 @@
 //! A producer and consumers with a topic, a schema, a spool and ports of their own.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use isitup_dev::Stack;
-use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::child::{self, Finished, Service};
 use super::database::Database;
-use super::oracle::{self, Plan, Verdict};
 use super::servers::shared_servers;
 use super::site::Site;
 use super::topic::Topic;
@@ -50,6 +47,15 @@ impl Pipeline<'static> {
 impl<'a> Pipeline<'a> {
     /// On the given servers.
     pub(crate) fn on(servers: &'a Stack, name: &str) -> Self {
+        Self::made_of(servers, servers.postgres_url(), name)
+    }
+
+    /// On the Kafka of the given servers, and the database that tests share.
+    pub(crate) fn with_kafka_of(servers: &'a Stack, name: &str) -> Self {
+        Self::made_of(servers, shared_servers().postgres_url(), name)
+    }
+
+    fn made_of(servers: &'a Stack, database_url: &str, name: &str) -> Self {
         let unique = Uuid::new_v4().simple().to_string();
         Self {
             servers,
@@ -57,9 +63,9 @@ impl<'a> Pipeline<'a> {
             name: format!("{name}_{}", &unique[..8]),
             interval: Duration::from_millis(500),
             lease: Duration::from_secs(15),
-            postgres_url: servers.postgres_url().to_owned(),
+            postgres_url: database_url.to_owned(),
             broker: None,
-            database_url: servers.postgres_url().to_owned(),
+            database_url: database_url.to_owned(),
             sites: Vec::new(),
             passing: Vec::new(),
             more: String::new(),
@@ -206,7 +212,7 @@ impl<'a> Pipeline<'a> {
 
     /// The topic.
     pub(crate) fn topic(&self) -> Topic {
-        Topic::at(self.servers.kafka(), &self.name)
+        Topic::at(self.servers.brokers(), &self.name)
     }
 
     /// The name of the topic and of the schema.
@@ -263,75 +269,32 @@ impl<'a> Pipeline<'a> {
         });
     }
 
-    /// What `audit --json` says.
-    #[track_caller]
-    pub(crate) fn audit(&self) -> (Option<i32>, Value) {
-        let audit = self.ask(&["audit", "--json"]);
-        let value =
-            serde_json::from_str(&audit.output).unwrap_or_else(|_| panic!("the audit gives no JSON: {audit:?}"));
-        (audit.code, value)
+    /// The names of all sites.
+    pub(super) fn sites(&self) -> &[String] {
+        &self.sites
     }
 
-    /// Ends the producer in order and proves that all it was to do was done: everything that it numbered is on the topic
-    /// and stored once, just as it was told; every slot of every site is a row or declared; and `audit` says so too.
-    #[track_caller]
-    pub(crate) fn prove(&self, producer: Service) {
-        let ended = producer.sigterm();
-        assert_eq!(ended.code, Some(0), "the producer did not end well:\n{}", ended.log);
-        self.prove_stored();
+    /// Those of them that come or go while the producer runs.
+    pub(super) fn passing_sites(&self) -> &[String] {
+        &self.passing
     }
 
-    /// The proof alone, for a producer that has ended.
-    #[track_caller]
-    pub(crate) fn prove_stored(&self) {
-        self.prove_stored_but(|_| true);
-    }
-
-    /// The proof, but for faults that are none by `is_one`.
-    #[track_caller]
-    pub(crate) fn prove_stored_but(&self, is_one: impl Fn(&str) -> bool) {
-        self.wait_until_read();
-        let verdict = self.verdict();
-        let wrong: Vec<&str> = verdict.faults.iter().map(String::as_str).filter(|fault| is_one(fault)).collect();
-        let few = wrong.iter().take(20).copied().collect::<Vec<_>>().join(
-            "
-",
-        );
-        assert!(
-            wrong.is_empty(),
-            "{} things are wrong, such as
-{few}",
-            wrong.len()
-        );
-        let (code, audit) = self.audit();
-        assert_eq!((code, &audit["ok"]), (Some(0), &Value::Bool(true)), "{audit}");
-        assert_eq!(without_ranges(&audit), verdict.as_audit(), "the audit and the oracle disagree");
-    }
-
-    /// What the oracle says, who takes every message for an event.
-    #[track_caller]
-    pub(crate) fn verdict(&self) -> Verdict {
-        self.verdict_on(None, &[])
-    }
-
-    /// What the oracle says when only the messages of these producers are events, and these events are left in the spools.
-    #[track_caller]
-    pub(crate) fn verdict_on(&self, producers: Option<&BTreeSet<Uuid>>, spooled: &[Value]) -> Verdict {
-        let (sites, passing, interval) = (&self.sites, &self.passing, self.interval);
-        let plan = Plan { sites, passing, interval, producers, spooled };
-        oracle::judge(&mut self.database(), &self.topic().read(), &plan)
+    /// How often each site is checked.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// Writes the configuration as it is now, and gives its path.
     pub(crate) fn write_config(&self) -> PathBuf {
         let path = self.folder().join("config.yml");
         let (name, url) = (&self.name, &self.postgres_url);
-        let broker = self.broker.as_deref().unwrap_or_else(|| self.servers.kafka());
+        let brokers =
+            self.broker.as_ref().map_or_else(|| self.servers.brokers().to_vec(), |broker| vec![broker.clone()]);
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
         let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
         let (producer, more) = (&self.producer, &self.more);
         let text = format!(
-            "kafka: {{brokers: [{broker:?}], topic: {name}}}
+            "kafka: {{brokers: {brokers:?}, topic: {name}}}
 postgres: {{url: {url:?}, schema: {name}}}
 producer: {{location: tests, spool: {{path: {spool:?}, max_size: 256MiB}}, listen: 127.0.0.1:0{producer}}}
 consumer: {{lease: {lease}ms, listen: 127.0.0.1:0}}
@@ -348,13 +311,4 @@ defaults: {{interval: {interval}ms, timeout: 5s}}
         fs::rename(&written, &path).unwrap();
         path
     }
-}
-
-/// The producers of an `audit --json` with their numbers, as the oracle gives them.
-pub(crate) fn without_ranges(audit: &Value) -> Value {
-    let mut producers = audit["producers"].clone();
-    for producer in producers.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
-        producer.retain(|key, _| !key.ends_with("_ranges"));
-    }
-    producers
 }

@@ -28,6 +28,13 @@ impl OwnServers {
         let turn = Turn::take();
         Self { stack: start(), _turn: turn }
     }
+
+    /// So many brokers, and no database: for [`Pipeline::with_kafka_of`](super::Pipeline::with_kafka_of).
+    pub(crate) fn brokers(brokers: usize) -> Self {
+        let turn = Turn::take();
+        let options = StackOptions { only: vec!["kafka".to_owned()], brokers, ..StackOptions::default() };
+        Self { stack: Stack::start_with(&binaries::fresh("isitup-dev"), &options).unwrap(), _turn: turn }
+    }
 }
 
 impl Deref for OwnServers {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use isitup_shared::config::{Format, KafkaConfig, TopicShape};
-use isitup_shared::kafka::{Delivery, Record, receiver, sender};
+use isitup_shared::kafka::{Delivery, OffsetRange, Record, receiver, sender};
 use serde_json::Value;
 
 use super::waiting::eventually;
@@ -22,9 +22,9 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
-    /// The topic `name` on the broker at `address`.
-    pub(crate) fn at(address: &str, name: &str) -> Self {
-        let (brokers, topic) = (vec![address.to_owned()], name.to_owned());
+    /// The topic `name` on a cluster of these brokers.
+    pub(crate) fn at(brokers: &[String], name: &str) -> Self {
+        let (brokers, topic) = (brokers.to_vec(), name.to_owned());
         Self { config: KafkaConfig { brokers, topic, format: Format::Json, create_topic: TopicShape::default() } }
     }
 
@@ -49,8 +49,17 @@ impl Topic {
 
     /// One past the last offset of each partition.
     pub(crate) fn ends(&self) -> BTreeMap<i32, i64> {
-        let ranges = receiver(&self.config).offsets(&self.config.topic).unwrap();
-        ranges.into_iter().map(|(partition, range)| (partition, range.latest)).collect()
+        self.ranges().into_iter().map(|(partition, range)| (partition, range.latest)).collect()
+    }
+
+    /// The offsets of each partition, once all have a leader.
+    fn ranges(&self) -> BTreeMap<i32, OffsetRange> {
+        let (mut receiver, mut ranges) = (receiver(&self.config), None);
+        eventually("the topic tells its offsets", || {
+            ranges = receiver.offsets(&self.config.topic).ok();
+            ranges.is_some()
+        });
+        ranges.unwrap()
     }
 
     /// All messages' values.
@@ -58,11 +67,13 @@ impl Topic {
         self.read().into_iter().map(|message| message.value).collect()
     }
 
-    /// All messages from the first on, partition by partition.
+    /// All messages that there are, partition by partition.
     pub(crate) fn read(&self) -> Vec<Message> {
-        let ends = self.ends();
+        let ranges = self.ranges();
+        let ends: BTreeMap<i32, i64> = ranges.iter().map(|(partition, range)| (*partition, range.latest)).collect();
         let mut receiver = receiver(&self.config);
-        let mut next: BTreeMap<i32, i64> = ends.keys().map(|partition| (*partition, 0)).collect();
+        let mut next: BTreeMap<i32, i64> =
+            ranges.into_iter().map(|(partition, range)| (partition, range.earliest)).collect();
         let mut read: BTreeMap<i32, Vec<Message>> = BTreeMap::new();
         while next != ends {
             let positions: Vec<(i32, i64)> = next
