@@ -34,6 +34,9 @@ fn lock_timeout(lease: Duration) -> Duration {
     (lease / 4).clamp(Duration::from_millis(1500), Duration::from_secs(5))
 }
 
+/// How long a transaction of the housekeeping may lie idle.
+const LONG_IDLE: Duration = Duration::from_secs(60);
+
 /// How long past the lease a transaction may lie idle before the server ends it.
 const IDLE_MARGIN: Duration = Duration::from_secs(5);
 
@@ -50,6 +53,7 @@ pub(super) struct Settings {
     fast: String,
     durable: String,
     long: String,
+    snapshot: String,
 }
 
 impl Settings {
@@ -66,10 +70,13 @@ impl Settings {
             )
         };
         let (lock, idle) = (lock_timeout(lease), lease + IDLE_MARGIN);
+        let long = settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT);
         Self {
             fast: settings("off", STATEMENT_TIMEOUT, lock, idle),
             durable: settings("on", STATEMENT_TIMEOUT, lock, idle),
-            long: settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT),
+            snapshot: format!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {long}"),
+            // Housekeeping holds locks and asks nobody in between; a reader may be slow to take what it asked for.
+            long: settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT, idle.max(LONG_IDLE)),
             schema,
         }
     }
@@ -216,9 +223,7 @@ impl Session {
     /// # Errors
     /// When the connection fails.
     pub fn begin_snapshot(&mut self) -> Result<Tx<'_>, StoreError> {
-        let mut tx = self.begin_long()?;
-        tx.inner.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
-        Ok(tx)
+        self.begin(|settings| &settings.snapshot)
     }
 
     fn begin(&mut self, choose: impl Fn(&Settings) -> &str) -> Result<Tx<'_>, StoreError> {

@@ -4,6 +4,7 @@ mod binaries;
 mod child;
 mod database;
 mod http;
+mod pgbouncer;
 mod pipeline;
 mod postgres;
 mod proofs;
@@ -14,6 +15,7 @@ mod waiting;
 
 pub(crate) use child::{Finished, Service, command};
 pub(crate) use database::Database;
+pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use postgres::OwnPostgres;
 pub(crate) use servers::{OwnServers, shared_servers};
