@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::consumers::wait_for_shares;
 use crate::harness::{OwnServers, PgBouncer, Pipeline, eventually, shared_servers, site};
+use crate::postgres_failover::{lagging_standby, take_over};
 
 #[test]
 fn through_pgbouncer_two_consumers_share_the_work_and_a_killed_one_is_replaced() {
@@ -53,4 +54,27 @@ fn postgres_killed_behind_pgbouncer_loses_and_doubles_nothing() {
     pipeline.wait_for_more_rows(600);
     eventually("the consumer is ready again", || consumer.get("/health/ready").0 == 200);
     pipeline.prove(producer);
+}
+
+#[test]
+fn what_was_learnt_of_a_server_is_forgotten_when_another_takes_over_behind_pgbouncer() {
+    let (servers, site) = (OwnServers::start(), site::well("hello"));
+    let pooler = PgBouncer::before(servers.postgres_url());
+    let pipeline = Pipeline::on(&servers, "switched_behind").site("early", site.url()).postgres_url(pooler.url());
+    let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
+    pipeline.wait_for_each_site();
+    assert_eq!(producer.sigterm().code, Some(0));
+    pipeline.wait_until_read();
+    // The ids of these are learnt, and then nothing comes: the connection to the pooler lies idle, and lasts.
+    let late = (0..40).fold(pipeline, |pipeline, n| pipeline.site_later(&format!("late {n}"), site.url()));
+    let standby = lagging_standby(&servers, || {
+        let producer = late.producer();
+        late.wait_for_each_site();
+        assert_eq!(producer.sigterm().code, Some(0));
+        late.wait_until_read();
+    });
+    let _standby = take_over(&servers, standby);
+    consumer.wait_for_log("reading again from");
+    late.wait_for_each_site();
+    late.prove_stored();
 }

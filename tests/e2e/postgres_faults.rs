@@ -132,7 +132,9 @@ fn a_statement_timeout_of_the_role_does_not_end_what_takes_longer() {
     let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
     eventually("the schema is made", || pipeline.count("partition_offset") == 6);
     // Each transaction takes longer than that now.
-    let mut database = Database::connect(&format!("{}?options=-cstatement_timeout%3D0", servers.postgres_url()), pipeline.name()).unwrap();
+    let mut database =
+        Database::connect(&format!("{}?options=-cstatement_timeout%3D0", servers.postgres_url()), pipeline.name())
+            .unwrap();
     database.run("SET statement_timeout = 0; SET lock_timeout = 0");
     database.run(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NULL; END';
@@ -148,8 +150,7 @@ fn a_statement_timeout_of_the_role_does_not_end_what_takes_longer() {
 fn a_full_disk_is_waited_out_and_nothing_is_taken_for_bad_data() {
     let site = site::well("hello");
     let mut database = OwnPostgres::on_small_disk(180);
-    let pipeline =
-        Pipeline::new("disk_full").busy_with(&site).postgres_url(database.url()).proved_at(database.url());
+    let pipeline = Pipeline::new("disk_full").busy_with(&site).postgres_url(database.url()).proved_at(database.url());
     let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
     pipeline.wait_for_rows(300);
     for _ in 0..2 {
@@ -169,14 +170,55 @@ fn a_full_disk_is_waited_out_and_nothing_is_taken_for_bad_data() {
     pipeline.prove(producer);
 }
 
+/// What a release to come may do: additions to the tables that the consumer writes, in one transaction, as `migrate`
+/// runs them. Every other time in the order that is opposite to the consumer's.
+fn made_up_migration(version: i32) -> String {
+    let mut tables = ["partition_offset", "result", "site_status", "dirty_hour"];
+    if version % 2 == 0 {
+        tables.reverse();
+    }
+    let additions: String = tables
+        .iter()
+        .map(|table| format!("ALTER TABLE {table} ADD COLUMN made_up_{version} integer NOT NULL DEFAULT 7;"))
+        .collect();
+    format!(
+        "BEGIN;
+         SELECT pg_advisory_xact_lock(hashtextextended('isitup migrate ' || current_schema(), 0));
+         {additions}
+         UPDATE site_status SET made_up_{version} = 8;
+         CREATE TABLE made_up_{version} (name text);
+         INSERT INTO refinery_schema_history VALUES ({version}, 'made_up', now()::text, '{version}');
+         COMMIT"
+    )
+}
+
 #[test]
-fn zz_deadlocks() {
-    let (servers, site) = (OwnServers::start(), site::well("hello"));
-    let pipeline = Pipeline::on(&servers, "zz").busy_with(&site).lease(Duration::from_secs(2));
-    let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
-    pipeline.wait_for_rows(300);
-    thread::sleep(Duration::from_secs(30));
-    eprintln!("DEADLOCKS {}", pipeline.database().value::<i64>("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"));
-    eprintln!("SAID {}", consumer.said().join("\n"));
+fn consumers_go_on_while_newer_ones_migrate() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("migrated_amid").busy_with(&site).lease(Duration::from_secs(6));
+    let consumers = [pipeline.consumer(), pipeline.consumer()];
+    let producer = pipeline.producer();
+    wait_for_shares(&pipeline, &[3, 3]);
+    pipeline.wait_for_more_rows(300);
+    let mut migrating = pipeline.database();
+    for version in 1005..1011 {
+        // One that loses a deadlock is tried again, as a consumer does at its start.
+        eventually("the migration is done", || {
+            let is_done = migrating.try_run(&made_up_migration(version)).is_ok();
+            if !is_done {
+                migrating.run("ROLLBACK");
+            }
+            is_done
+        });
+        pipeline.wait_for_more_rows(100);
+    }
+    // Statements that were prepared before say "cached plan must not change result type" now.
+    migrating.run("CREATE DOMAIN hash AS bytea; ALTER TABLE partition_offset ALTER COLUMN anchor TYPE hash");
+    let now: String = migrating.value("SELECT clock_timestamp()::text");
+    eventually("both have taken care of their leases since", || {
+        pipeline.count(&format!("consumer WHERE expires_at > '{now}'::timestamptz + interval '4 s'")) == 2
+    });
+    wait_until_well(&consumers);
+    wait_for_shares(&pipeline, &[3, 3]);
     pipeline.prove(producer);
 }

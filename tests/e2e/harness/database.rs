@@ -34,6 +34,11 @@ impl Database {
         rows.iter().map(|row| row.get(0)).collect()
     }
 
+    /// Runs commands, which may fail.
+    pub(crate) fn try_run(&mut self, sql: &str) -> Result<(), postgres::Error> {
+        self.client.batch_execute(sql)
+    }
+
     /// Runs commands.
     #[track_caller]
     pub(crate) fn run(&mut self, sql: &str) {

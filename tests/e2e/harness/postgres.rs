@@ -49,7 +49,10 @@ impl OwnPostgres {
 
     /// A server whose data lie on a disk of so many megabytes.
     pub(crate) fn on_small_disk(megabytes: u32) -> Self {
-        assert!(geteuid().is_root(), "a disk of this test's own takes a mount: run the tests as root, as `make dev` does");
+        assert!(
+            geteuid().is_root(),
+            "a disk of this test's own takes a mount: run the tests as root, as `make dev` does"
+        );
         let folder = folder();
         let disk = Some(Disk::mount(folder.path(), megabytes));
         let own = Self { folder, port: free_port(), server: None, disk };
