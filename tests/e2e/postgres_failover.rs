@@ -7,7 +7,7 @@ use crate::consumers::wait_for_shares;
 use crate::harness::{OwnPostgres, OwnServers, Pipeline, Service, eventually, site};
 
 /// A standby of the stack's database that lacks what was stored last, as the primary dies.
-fn lagging_standby(servers: &OwnServers, lags: impl FnOnce()) -> OwnPostgres {
+pub(crate) fn lagging_standby(servers: &OwnServers, lags: impl FnOnce()) -> OwnPostgres {
     let standby = OwnPostgres::standby_of(servers.postgres_url());
     standby.stop_following();
     lags();
@@ -16,7 +16,7 @@ fn lagging_standby(servers: &OwnServers, lags: impl FnOnce()) -> OwnPostgres {
 }
 
 /// The standby is promoted at the address of the primary, which the consumers know.
-fn take_over(servers: &OwnServers, standby: OwnPostgres) -> OwnPostgres {
+pub(crate) fn take_over(servers: &OwnServers, standby: OwnPostgres) -> OwnPostgres {
     let primary: Config = servers.postgres_url().parse().unwrap();
     let standby = standby.moved_to(primary.get_ports()[0]);
     standby.promote();

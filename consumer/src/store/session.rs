@@ -17,7 +17,7 @@ use postgres::{Client, NoTls, Row, SimpleQueryMessage, Statement, Transaction};
 use r2d2::{ManageConnection, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
 
-use super::StoreError;
+use super::{Fault, StoreError};
 
 /// Parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -33,6 +33,9 @@ const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
 fn lock_timeout(lease: Duration) -> Duration {
     (lease / 4).clamp(Duration::from_millis(1500), Duration::from_secs(5))
 }
+
+/// How long a transaction of the housekeeping may lie idle.
+const LONG_IDLE: Duration = Duration::from_secs(60);
 
 /// How long past the lease a transaction may lie idle before the server ends it.
 const IDLE_MARGIN: Duration = Duration::from_secs(5);
@@ -50,6 +53,7 @@ pub(super) struct Settings {
     fast: String,
     durable: String,
     long: String,
+    snapshot: String,
 }
 
 impl Settings {
@@ -66,10 +70,13 @@ impl Settings {
             )
         };
         let (lock, idle) = (lock_timeout(lease), lease + IDLE_MARGIN);
+        let long = settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT);
         Self {
             fast: settings("off", STATEMENT_TIMEOUT, lock, idle),
             durable: settings("on", STATEMENT_TIMEOUT, lock, idle),
-            long: settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT),
+            snapshot: format!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {long}"),
+            // Housekeeping holds locks and asks nobody in between; a reader may be slow to take what it asked for.
+            long: settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT, idle.max(LONG_IDLE)),
             schema,
         }
     }
@@ -80,6 +87,8 @@ pub(super) struct Connection {
     client: Client,
     memory: Memory,
     settings: Arc<Settings>,
+    /// Whether something failed that may hang on this very connection, such as a plan that a migration outdated.
+    is_spent: bool,
 }
 
 /// What outlives a transaction.
@@ -159,7 +168,7 @@ impl ManageConnection for Manager {
             }
             Memory::Server(None)
         };
-        Ok(Connection { client, memory, settings: Arc::clone(&self.settings) })
+        Ok(Connection { client, memory, settings: Arc::clone(&self.settings), is_spent: false })
     }
 
     fn is_valid(&self, connection: &mut Connection) -> Result<(), StoreError> {
@@ -167,7 +176,7 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
-        self.plain.has_broken(&mut connection.client)
+        connection.is_spent || self.plain.has_broken(&mut connection.client)
     }
 }
 
@@ -216,13 +225,11 @@ impl Session {
     /// # Errors
     /// When the connection fails.
     pub fn begin_snapshot(&mut self) -> Result<Tx<'_>, StoreError> {
-        let mut tx = self.begin_long()?;
-        tx.inner.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
-        Ok(tx)
+        self.begin(|settings| &settings.snapshot)
     }
 
     fn begin(&mut self, choose: impl Fn(&Settings) -> &str) -> Result<Tx<'_>, StoreError> {
-        let Connection { client, memory, settings } = &mut *self.connection;
+        let Connection { client, memory, settings, is_spent } = &mut *self.connection;
         let mut inner = client.transaction()?;
         match memory {
             Memory::Statements(_) => inner.batch_execute(choose(settings))?,
@@ -237,7 +244,7 @@ impl Session {
                 }
             }
         }
-        Ok(Tx { inner, memory, schema: &settings.schema })
+        Ok(Tx { inner, memory, is_spent, schema: &settings.schema })
     }
 
     /// Runs a command that cannot run inside a transaction.
@@ -250,6 +257,7 @@ impl Session {
 pub struct Tx<'a> {
     inner: Transaction<'a>,
     memory: &'a mut Memory,
+    is_spent: &'a mut bool,
     schema: &'a SchemaName,
 }
 
@@ -266,22 +274,26 @@ impl Tx<'_> {
 
     pub(super) fn execute(&mut self, sql: &'static str, params: Params<'_>) -> Result<u64, StoreError> {
         let statement = self.prepare(sql)?;
-        Ok(self.inner.execute(&statement, params)?)
+        let result = self.inner.execute(&statement, params);
+        self.noted(result)
     }
 
     pub(super) fn query(&mut self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
         let statement = self.prepare(sql)?;
-        Ok(self.inner.query(&statement, params)?)
+        let result = self.inner.query(&statement, params);
+        self.noted(result)
     }
 
     pub(super) fn query_one(&mut self, sql: &'static str, params: Params<'_>) -> Result<Row, StoreError> {
         let statement = self.prepare(sql)?;
-        Ok(self.inner.query_one(&statement, params)?)
+        let result = self.inner.query_one(&statement, params);
+        self.noted(result)
     }
 
     /// Runs commands without parameters, such as those that make a partition.
     pub(super) fn batch(&mut self, commands: &str) -> Result<(), StoreError> {
-        Ok(self.inner.batch_execute(commands)?)
+        let result = self.inner.batch_execute(commands);
+        self.noted(result)
     }
 
     /// Counts the rows of a table whose name the server has quoted.
@@ -297,11 +309,21 @@ impl Tx<'_> {
         Ok(self.inner.commit()?)
     }
 
+    /// What is tried again on a new connection must not meet this one in the pool.
+    fn noted<T>(&mut self, result: Result<T, postgres::Error>) -> Result<T, StoreError> {
+        let result = result.map_err(StoreError::from);
+        *self.is_spent |= result.as_ref().is_err_and(|error| error.fault() == Fault::Away);
+        result
+    }
+
     fn prepare(&mut self, sql: &'static str) -> Result<Statement, StoreError> {
         let statements = match self.memory {
             Memory::Statements(statements) => statements,
             // Closed when dropped, which is before the transaction ends: the session's next user does not meet it.
-            Memory::Server(_) => return Ok(self.inner.prepare(sql)?),
+            Memory::Server(_) => {
+                let result = self.inner.prepare(sql);
+                return self.noted(result);
+            }
         };
         Ok(match statements.entry(sql) {
             Entry::Occupied(entry) => entry.get().clone(),

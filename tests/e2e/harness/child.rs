@@ -129,6 +129,11 @@ impl Service {
         self.output.lock().clone()
     }
 
+    /// What it has logged, whole lines.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.log.lock().clone()
+    }
+
     /// Waits until it has logged a line with these words.
     #[track_caller]
     pub(crate) fn wait_for_log(&self, words: &str) {

@@ -44,6 +44,11 @@ impl Database {
         self.client.query(sql, &[])
     }
 
+    /// Runs commands, which may fail.
+    pub(crate) fn try_run(&mut self, sql: &str) -> Result<(), postgres::Error> {
+        self.client.batch_execute(sql)
+    }
+
     /// Runs commands.
     #[track_caller]
     pub(crate) fn run(&mut self, sql: &str) {
