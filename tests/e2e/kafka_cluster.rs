@@ -96,6 +96,7 @@ fn what_an_unclean_election_cut_off_unread_is_named_missing_to_the_number() {
     let old = pipeline.topic().messages();
     servers.kill("kafka").unwrap();
     servers.start_part("kafka-2").unwrap();
+    cluster.wait_until_leaderless(pipeline.name());
     cluster.elect_leaders(pipeline.name(), Election::Unclean);
     cluster.wait_for_leader(pipeline.name(), 2, |led| led == 6);
 
@@ -126,7 +127,9 @@ fn what_a_running_consumer_read_before_an_unclean_election_is_not_lost() {
     pipeline.wait_for_more_rows(900);
     servers.kill("kafka").unwrap();
     servers.start_part("kafka-2").unwrap();
+    cluster.wait_until_leaderless(pipeline.name());
     cluster.elect_leaders(pipeline.name(), Election::Unclean);
+    cluster.wait_for_leader(pipeline.name(), 2, |led| led == 6);
 
     wait_until_halted(&mut consumer, pipeline.name());
     let stored = pipeline.stored_numbers();
