@@ -31,8 +31,17 @@ impl OwnServers {
 
     /// So many brokers, and no database: for [`Pipeline::with_kafka_of`](super::Pipeline::with_kafka_of).
     pub(crate) fn brokers(brokers: usize) -> Self {
+        Self::kafka(StackOptions { brokers, ..StackOptions::default() })
+    }
+
+    /// One broker, whose disk can be filled up, and no database.
+    pub(crate) fn broker_on_small_disk() -> Self {
+        Self::kafka(StackOptions { has_small_disk: true, ..StackOptions::default() })
+    }
+
+    fn kafka(options: StackOptions) -> Self {
         let turn = Turn::take();
-        let options = StackOptions { only: vec!["kafka".to_owned()], brokers, ..StackOptions::default() };
+        let options = StackOptions { only: vec!["kafka".to_owned()], ..options };
         Self { stack: Stack::start_with(&binaries::fresh("isitup-dev"), &options).unwrap(), _turn: turn }
     }
 }
