@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::disk::Disk;
+
 /// Ending an ephemeral stack takes about half a second.
 const END_LIMIT: Duration = Duration::from_secs(30);
 
@@ -41,6 +43,8 @@ pub struct StackOptions {
     pub no_fsync: bool,
     /// How many brokers; 0 means one.
     pub brokers: usize,
+    /// Puts the first broker's data on a disk of 64 MiB that [`Stack::fill_disk`] fills up. Not with PostgreSQL.
+    pub has_small_disk: bool,
     /// Shows what the stack does on our standard error.
     pub is_verbose: bool,
 }
@@ -50,6 +54,8 @@ pub struct StackOptions {
 pub struct Stack {
     addresses: Addresses,
     console: Mutex<Console>,
+    /// Removed after the console has ended the stack.
+    disk: Option<Disk>,
 }
 
 #[derive(Debug)]
@@ -80,8 +86,12 @@ impl Stack {
     /// # Errors
     /// When a part could not be started; the message shows the end of its log.
     pub fn start_with(isitup_dev: &Path, options: &StackOptions) -> Result<Self> {
-        let mut command = Command::new(isitup_dev);
+        let disk = options.has_small_disk.then(Disk::make).transpose()?;
+        let mut command = disk.as_ref().map_or_else(|| Command::new(isitup_dev), |disk| disk.command(isitup_dev));
         command.args(["stack", "--ephemeral"]);
+        if let Some(disk) = &disk {
+            command.arg("--dir").arg(disk.folder());
+        }
         if !options.only.is_empty() {
             command.args(["--only", &options.only.join(",")]);
         }
@@ -102,7 +112,7 @@ impl Stack {
         let mut console = Console { input: child.stdin.take(), output: BufReader::new(output), child };
         let line = console.read_line()?;
         match serde_json::from_str::<Addresses>(&line) {
-            Ok(addresses) => Ok(Self { addresses, console: Mutex::new(console) }),
+            Ok(addresses) => Ok(Self { addresses, console: Mutex::new(console), disk }),
             Err(_) => bail!("the stack did not start: {}", error_of(&line)),
         }
     }
@@ -195,6 +205,22 @@ impl Stack {
     /// When it does not run.
     pub fn resume(&self, part: &str) -> Result<()> {
         self.tell("resume", part)
+    }
+
+    /// Fills up the small disk.
+    ///
+    /// # Errors
+    /// When the stack was started without one.
+    pub fn fill_disk(&self) -> Result<()> {
+        self.disk.as_ref().context("this stack has no small disk")?.fill(self.pid())
+    }
+
+    /// Gives back what [`Stack::fill_disk`] took.
+    ///
+    /// # Errors
+    /// When it is not full.
+    pub fn free_disk(&self) -> Result<()> {
+        self.disk.as_ref().context("this stack has no small disk")?.free(self.pid())
     }
 
     fn tell(&self, verb: &str, part: &str) -> Result<()> {

@@ -96,6 +96,7 @@ fn what_an_unclean_election_cut_off_unread_is_named_missing_to_the_number() {
     let old = pipeline.topic().messages();
     servers.kill("kafka").unwrap();
     servers.start_part("kafka-2").unwrap();
+    cluster.wait_until_leaderless(pipeline.name());
     cluster.elect_leaders(pipeline.name(), Election::Unclean);
     cluster.wait_for_leader(pipeline.name(), 2, |led| led == 6);
 
@@ -126,7 +127,9 @@ fn what_a_running_consumer_read_before_an_unclean_election_is_not_lost() {
     pipeline.wait_for_more_rows(900);
     servers.kill("kafka").unwrap();
     servers.start_part("kafka-2").unwrap();
+    cluster.wait_until_leaderless(pipeline.name());
     cluster.elect_leaders(pipeline.name(), Election::Unclean);
+    cluster.wait_for_leader(pipeline.name(), 2, |led| led == 6);
 
     wait_until_halted(&mut consumer, pipeline.name());
     let stored = pipeline.stored_numbers();
@@ -137,4 +140,24 @@ fn what_a_running_consumer_read_before_an_unclean_election_is_not_lost() {
     assert_eq!(producer.sigterm().code, Some(0));
     let lost = pipeline.prove_but_for_lost(&stored, None);
     pipeline.assert_schedule_undisturbed(lost.len());
+}
+
+#[test]
+fn a_broker_whose_disk_is_full_loses_nothing_that_it_acknowledged() {
+    let (servers, site) = (OwnServers::broker_on_small_disk(), site::well("hello"));
+    let pipeline = Pipeline::with_kafka_of(&servers, "broker_disk").busy_with(&site);
+    let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
+    pipeline.wait_for_rows(600);
+
+    servers.fill_disk().unwrap();
+    eventually("the events pile up", || producer.metric("isitup_spool_events") >= 900.0);
+    site.wait_for_checks(300);
+    assert_eq!(producer.get("/health/ready").0, 200, "a producer that waits for Kafka does its work");
+
+    servers.free_disk().unwrap();
+    servers.restart("kafka").unwrap();
+    producer.wait_for_empty_spool();
+    pipeline.wait_for_more_rows(300);
+    pipeline.prove(producer);
+    pipeline.assert_schedule_undisturbed(0);
 }

@@ -126,7 +126,14 @@ impl Cluster {
         let body = partitions.iter().fold(head, |body, partition| body.int32(*partition)).int32(limit());
         self.done(&format!("leaders of {topic} are elected"), || {
             let answer = self.ask_controller(ELECT_LEADERS, &body)?;
-            Answer(&answer).skip_int32().code(&[0])
+            let codes = read_elections(&answer).ok_or_else(|| io::Error::other("the answer makes no sense"))?;
+            // 84: it is the leader already.
+            let failed: Vec<i16> = codes.into_iter().filter(|code| ![0, 84].contains(code)).collect();
+            if failed.is_empty() {
+                Ok(())
+            } else {
+                Err(io::Error::other(format!("Kafka's error codes are {failed:?}")))
+            }
         });
     }
 
@@ -142,6 +149,15 @@ impl Cluster {
             let placements = self.placements(topic);
             let led = placements.values().filter(|partition| partition.leader == broker).count();
             !placements.is_empty() && placements.values().all(|partition| partition.leader > 0) && leads(led)
+        });
+    }
+
+    /// Waits until no partition of `topic` has a leader: those that may lead are gone, and the cluster knows.
+    #[track_caller]
+    pub(crate) fn wait_until_leaderless(&self, topic: &str) {
+        eventually("no partition has a leader", || {
+            let placements = self.placements(topic);
+            !placements.is_empty() && placements.values().all(|partition| partition.leader < 0)
         });
     }
 
@@ -231,6 +247,22 @@ fn read_metadata(answer: &[u8]) -> Option<Metadata> {
         }
     }
     Some(Metadata { addresses, controller, partitions })
+}
+
+/// The error codes of the call and of each partition.
+fn read_elections(answer: &[u8]) -> Option<Vec<i16>> {
+    let mut rest = Answer(answer);
+    rest.int32()?;
+    let mut codes = vec![rest.int16()?];
+    for _ in 0..rest.int32()? {
+        rest.string()?;
+        for _ in 0..rest.int32()? {
+            rest.int32()?;
+            codes.push(rest.int16()?);
+            rest.string()?;
+        }
+    }
+    Some(codes)
 }
 
 /// Bytes of a request.

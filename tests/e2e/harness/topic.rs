@@ -75,12 +75,13 @@ impl Topic {
         let mut next: BTreeMap<i32, i64> =
             ranges.into_iter().map(|(partition, range)| (partition, range.earliest)).collect();
         let mut read: BTreeMap<i32, Vec<Message>> = BTreeMap::new();
-        while next != ends {
-            let positions: Vec<(i32, i64)> = next
-                .iter()
-                .filter(|(partition, next)| ends.get(partition) != Some(next))
-                .map(|(p, n)| (*p, *n))
-                .collect();
+        loop {
+            // Somebody may be writing on, so more may come than what was there when the ends were asked for.
+            let is_left = |(partition, next): &(&i32, &i64)| ends.get(partition).is_some_and(|end| *next < end);
+            let positions: Vec<(i32, i64)> = next.iter().filter(is_left).map(|(p, n)| (*p, *n)).collect();
+            if positions.is_empty() {
+                break;
+            }
             for fetched in receiver.fetch(&self.config.topic, &positions).unwrap() {
                 let partition = fetched.partition;
                 for isitup_shared::kafka::Message { offset, value } in fetched.messages.unwrap() {
