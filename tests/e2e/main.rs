@@ -17,6 +17,7 @@ mod commands;
 mod consumers;
 mod crash_points;
 mod environment;
+mod guarantees;
 mod harness;
 mod kafka_cluster;
 mod kafka_network;
