@@ -196,7 +196,7 @@ impl Pipeline<'_> {
         if !self.accept_new_topic {
             return Err(Trouble::Halt(format!(
                 "topic {topic} is halted: partition {partition} is not the one that was read: {why}. Either the topic was made \
-                 anew, or its log was cut by an unclean leader election. To store what the topic has now, from its \
+                 anew, or its log was cut by an unclean leader election, or somebody moved the offset by hand, which audit tells. To store what the topic has now, from its \
                  beginning, start once by: isitup-consumer run --accept-new-topic; then audit names what was lost unread"
             )));
         }

@@ -11,6 +11,7 @@ use crate::assignment::Assignment;
 use crate::ingest::{self, Batch, Directory, Scope, WriteError, Written};
 use crate::metrics::Metrics;
 use crate::status::{Part, Status};
+use crate::store::jumps::{self, Skip};
 use crate::store::offsets::{self, Move};
 use crate::store::{Fault, Session, Store, StoreError, days, gaps};
 use crate::waiting::Patience;
@@ -237,6 +238,9 @@ impl<'a> Storer<'a> {
             let moved = offsets::advance(tx, &scope.topic, scope.owner, &[skipped], scope.lease)?;
             if !moved.is_empty() {
                 gaps::insert_truncation(tx, &scope.topic, skipped.partition, lost.0, lost.1)?;
+                // Where nobody can know what was lost, the topic was made anew.
+                let why = lost.1.map_or(Skip::NewTopic, |_| Skip::Truncated);
+                jumps::note(tx, &scope.topic, skipped.partition, (skipped.expected, skipped.next), why)?;
             }
             Ok(!moved.is_empty())
         });

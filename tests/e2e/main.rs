@@ -34,6 +34,7 @@ mod postgres_network;
 mod postgres_outages;
 mod power_cut;
 mod producer_crash;
+mod rejected;
 mod reload;
 mod secrets;
 mod start_order;

@@ -60,6 +60,18 @@ pub fn ensure(tx: &mut Tx<'_>, day: Date) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Those of `days` that retention has dropped: their numbers are summed up, and their rows gone.
+///
+/// # Errors
+/// When the statement fails.
+pub fn dropped(tx: &mut Tx<'_>, days: &[Date]) -> Result<Vec<Date>, StoreError> {
+    let rows = tx.query(
+        "SELECT day FROM audit_day a WHERE day = ANY ($1) AND NOT EXISTS (SELECT FROM result_day d WHERE d.day = a.day)",
+        &[&days],
+    )?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
 /// Today in UTC, by the database's clock.
 ///
 /// # Errors

@@ -11,11 +11,12 @@ use super::{Store, StoreError};
 /// The int8multirange type, which the audit counts with, is this old.
 const OLDEST_SERVER: i32 = 140_000;
 
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("V1__tables", include_str!("../../migrations/V1__tables.sql")),
     ("V2__views", include_str!("../../migrations/V2__views.sql")),
     ("V3__roles", include_str!("../../migrations/V3__roles.sql")),
     ("V4__truth", include_str!("../../migrations/V4__truth.sql")),
+    ("V5__watching", include_str!("../../migrations/V5__watching.sql")),
 ];
 
 impl Store {
