@@ -3,7 +3,8 @@
 //! A program with the feature `failpoints` (`isitup-producer-failpoints`, `isitup-consumer-failpoints`) reads from the
 //! environment what is to happen where, in the language of the crate `fail`:
 //! `FAILPOINTS='spool.written=20*off->return'` lets the process die by SIGKILL when it comes to that point for the 21st
-//! time. `return(hold)` lets the thread that comes there stand still for ever, `sleep(500)` for half a second.
+//! time. `return(hold)` lets the thread that comes there stand still for ever, `sleep(500)` for half a second;
+//! `1*return(freeze)` stops the whole process once, until somebody sends it SIGCONT.
 
 /// The points of the producer, in the order of an event's life.
 pub const PRODUCER: &[&str] = &[
@@ -137,6 +138,10 @@ mod armed {
                 loop {
                     thread::park();
                 }
+            }
+            Some("freeze") => {
+                say(&format!("freezes at {name}"));
+                let _ = kill_process(getpid(), Signal::STOP);
             }
             Some(_) => die(name),
         }

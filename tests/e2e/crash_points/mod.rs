@@ -3,6 +3,7 @@
 //! An armed process must really die where it is told to: a point that is never reached fails its test, by name.
 
 mod consumer;
+mod frozen;
 mod house;
 mod inventory;
 mod producer;
