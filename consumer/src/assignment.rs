@@ -46,12 +46,20 @@ impl Assignment {
     }
 
     /// Takes over what the lease table says: new partitions are added, lost ones go. Where a partition is held under
-    /// the same lease already, its own position is the newer.
-    pub(crate) fn take_over(&self, leases: Vec<Lease>) {
+    /// the same lease already, its own position is the newer; unless the table stands behind `seen`, what was held
+    /// before the table was read. What was stored is then lost: the database crashed, failed over to a server that
+    /// lagged, or was restored. It must be read again, also where no new record would ever bring it to light.
+    pub(crate) fn take_over(&self, leases: Vec<Lease>, seen: &BTreeMap<i32, Held>) {
         let mut held = self.lock();
         let mut before = std::mem::take(&mut *held);
         for lease in leases {
-            let known = before.remove(&lease.partition).filter(|known| known.epoch == lease.epoch);
+            let is_back =
+                seen.get(&lease.partition).is_some_and(|seen| seen.epoch == lease.epoch && lease.next < seen.next);
+            if is_back {
+                let (partition, next) = (lease.partition, lease.next);
+                log::warn!("the database lost what it had stored of partition {partition}: reading again from {next}");
+            }
+            let known = before.remove(&lease.partition).filter(|known| known.epoch == lease.epoch && !is_back);
             let now =
                 known.unwrap_or(Held { epoch: lease.epoch, next: lease.next, anchor: lease.anchor, is_checked: false });
             held.insert(lease.partition, now);
@@ -104,18 +112,28 @@ mod tests {
     #[test]
     fn a_renewed_lease_keeps_the_position_that_is_ahead_of_the_table() {
         let assignment = Assignment::default();
-        assignment.take_over(vec![lease(0, 1, 10), lease(1, 1, 20)]);
+        assignment.take_over(vec![lease(0, 1, 10), lease(1, 1, 20)], &BTreeMap::new());
+        let seen = assignment.snapshot();
         assignment.advance(0, 1, 15, None);
-        assignment.take_over(vec![lease(0, 1, 10)]);
+        assignment.take_over(vec![lease(0, 1, 10)], &seen);
         assert_eq!(assignment.positions(), vec![(0, 15)]);
+    }
+
+    #[test]
+    fn a_table_that_stands_behind_what_was_stored_is_believed() {
+        let assignment = Assignment::default();
+        assignment.take_over(vec![lease(0, 1, 10), lease(1, 1, 20)], &BTreeMap::new());
+        assignment.advance(0, 1, 15, None);
+        assignment.take_over(vec![lease(0, 1, 10), lease(1, 1, 20)], &assignment.snapshot());
+        assert_eq!(assignment.positions(), vec![(0, 10), (1, 20)]);
     }
 
     #[test]
     fn a_lease_lost_and_won_again_begins_where_the_table_says() {
         let assignment = Assignment::default();
-        assignment.take_over(vec![lease(0, 1, 10)]);
+        assignment.take_over(vec![lease(0, 1, 10)], &BTreeMap::new());
         assignment.advance(0, 1, 15, None);
-        assignment.take_over(vec![lease(0, 3, 12)]);
+        assignment.take_over(vec![lease(0, 3, 12)], &assignment.snapshot());
         assignment.advance(0, 1, 99, None);
         assert_eq!(assignment.positions(), vec![(0, 12)]);
     }

@@ -1,11 +1,13 @@
 //! Keeps this process's share of the partitions: renews what it holds, takes what is free, gives back what is too much.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use isitup_shared::crash_point;
 use isitup_shared::shutdown::Shutdown;
 use uuid::Uuid;
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Held};
 use crate::metrics::Metrics;
 use crate::status::{Part, Status};
 use crate::store::leases::{self, Crowd, Lease};
@@ -56,6 +58,7 @@ impl LeaseKeeper<'_> {
         let mut patience = Patience::new("PostgreSQL to take the leases");
         loop {
             let mut pause = tick(self.lease);
+            let seen = self.assignment.snapshot();
             match self.look() {
                 Ok((leases, is_short)) => {
                     patience.succeeded();
@@ -64,7 +67,7 @@ impl LeaseKeeper<'_> {
                         // Others are about to give some back, or the topic is about to be found.
                         pause /= 8;
                     }
-                    self.take_over(leases);
+                    self.take_over(leases, &seen);
                 }
                 Err(error) => {
                     self.status.trouble(Part::Leases, error.to_string());
@@ -83,6 +86,7 @@ impl LeaseKeeper<'_> {
             let mut session = self.store.session()?;
             let mut tx = session.begin_durable()?;
             leases::leave(&mut tx, self.topic, self.owner)?;
+            crash_point!("lease.leaving");
             tx.commit()
         };
         match leave() {
@@ -98,22 +102,26 @@ impl LeaseKeeper<'_> {
         let mut tx = session.begin_durable()?;
         leases::announce(&mut tx, topic, owner, hold)?;
         let mut held = leases::renew(&mut tx, topic, owner, hold)?;
+        crash_point!("lease.renewed");
         held.sort_by_key(|lease| lease.partition);
         let crowd = leases::crowd(&mut tx, topic, owner)?;
         let share = fair_share(crowd);
         if held.len() > share {
             let surplus: Vec<i32> = held.split_off(share).iter().map(|lease| lease.partition).collect();
             leases::release(&mut tx, topic, owner, &surplus)?;
+            crash_point!("lease.released");
         } else if held.len() < share {
             let missing = share - held.len();
             held.extend(leases::claim(&mut tx, topic, owner, hold, missing)?);
+            crash_point!("lease.claimed");
         }
         tx.commit()?;
+        crash_point!("lease.looked");
         let is_short = held.len() < share || crowd.partitions == 0;
         Ok((held, is_short))
     }
 
-    fn take_over(&self, leases: Vec<Lease>) {
+    fn take_over(&self, leases: Vec<Lease>, seen: &BTreeMap<i32, Held>) {
         let before: Vec<i32> = self.assignment.positions().into_iter().map(|(partition, _)| partition).collect();
         let mut now: Vec<i32> = leases.iter().map(|lease| lease.partition).collect();
         now.sort_unstable();
@@ -124,7 +132,7 @@ impl LeaseKeeper<'_> {
         if before != now {
             log::info!("partitions held: {now:?}");
         }
-        self.assignment.take_over(leases);
+        self.assignment.take_over(leases, seen);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use isitup_shared::crash_point;
 use isitup_shared::kafka::{Fetched, KafkaError, OffsetRange, Receiver};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
@@ -128,6 +129,7 @@ impl Pipeline<'_> {
         }
         let positions: Vec<(i32, i64)> = held.iter().map(|(partition, held)| (*partition, held.next)).collect();
         let fetched = self.receiver.fetch(self.topic, &positions).inspect_err(|_| self.assignment.uncheck_all())?;
+        crash_point!("store.fetched");
         self.store(&held, fetched)
     }
 

@@ -104,7 +104,7 @@ fn run_postgres(
         scope.spawn(|| guarded(shutdown, || housekeeper.run(shutdown)));
         scope.spawn(|| {
             let mut receiver = kafka::receiver(kafka);
-            guarded(shutdown, || mirror::run(&mut *receiver, topic, assignment, shutdown));
+            guarded(shutdown, || mirror::run(&mut *receiver, topic, assignment, metrics, shutdown));
         });
         guarded(shutdown, || pipeline.run(shutdown));
         match leases.join() {

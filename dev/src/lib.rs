@@ -20,6 +20,14 @@ use std::path::PathBuf;
 
 pub use client::{Addresses, Stack, StackOptions};
 
+/// The folder of `PostgreSQL`'s programs, as installed.
+///
+/// # Errors
+/// When there is none.
+pub fn postgres_folder() -> anyhow::Result<PathBuf> {
+    tools::postgres_folder()
+}
+
 /// The path of one of the workspace's binaries, such as `isitup-dev`: beside the running one, or above it when that is
 /// a test.
 ///

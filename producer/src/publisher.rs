@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use isitup_shared::config::KafkaConfig;
+use isitup_shared::crash_point;
 use isitup_shared::kafka::{self, Delivery, KafkaError, Record, Sender, partition_for};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
@@ -138,9 +139,13 @@ impl Publisher {
         if records.is_empty() {
             return Ok(0);
         }
+        crash_point!("publish.begin");
         let delivery = self.sender.send(&self.topic, &records);
         drop(records);
-        self.forget(delivery)
+        crash_point!("publish.sent");
+        let acknowledged = self.forget(delivery);
+        crash_point!("publish.acknowledged");
+        acknowledged
     }
 
     /// Forgets what was acknowledged, and gives the first failure.

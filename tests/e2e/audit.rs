@@ -77,7 +77,7 @@ fn the_proof_that_these_tests_rest_on_notices_a_single_wrong_row() {
         ("DELETE FROM producer_event WHERE state = 'stopping'".to_owned(), "told and not stored"),
     ] {
         pipeline.database().run(&damage);
-        let faults = pipeline.faults();
+        let faults = pipeline.verdict().faults;
         assert!(faults.len() > known, "{damage} is not noticed");
         assert!(faults.iter().any(|fault| fault.contains(words)), "after {damage}: {faults:?}");
         known = faults.len();

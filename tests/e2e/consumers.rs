@@ -16,7 +16,7 @@ fn shares(pipeline: &Pipeline<'_>) -> BTreeMap<Option<String>, usize> {
 
 /// Waits until the six partitions are held in these shares, and by nobody else.
 #[track_caller]
-fn wait_for_shares(pipeline: &Pipeline<'_>, wanted: &[usize]) {
+pub(crate) fn wait_for_shares(pipeline: &Pipeline<'_>, wanted: &[usize]) {
     eventually("the schema is made", || pipeline.count("partition_offset") == 6);
     eventually(&format!("the partitions are shared out as {wanted:?}"), || {
         let shares = shares(pipeline);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use isitup_shared::crash_point;
 use isitup_shared::event::{Body, Envelope, Event};
 use jiff::civil::Date;
 use uuid::Uuid;
@@ -66,10 +67,12 @@ pub enum WriteError {
 /// See [`WriteError`].
 pub fn write(tx: &mut Tx<'_>, scope: &Scope, batch: &Batch, directory: &mut Directory) -> Result<Written, WriteError> {
     move_offsets(tx, scope, batch)?;
+    crash_point!("store.moved");
     let mut writing = Writing::default();
     let events = dated_events(tx, scope, batch, &mut writing.rejections)?;
     add_producers(tx, directory, &events)?;
     writing.store_checks(tx, directory, &events)?;
+    crash_point!("store.checks_written");
     writing.store_words(tx, &events)?;
     writing.finish(tx, scope)
 }

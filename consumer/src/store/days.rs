@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use isitup_shared::crash_point;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use postgres::Row;
@@ -43,6 +44,7 @@ pub fn ensure(tx: &mut Tx<'_>, day: Date) -> Result<(), StoreError> {
     if !is_new {
         return Ok(());
     }
+    crash_point!("day.named");
     let (schema, name, until) = (tx.schema().to_string(), partition_name(day), day.saturating_add(1.day()));
     // A name of digits and a quoted schema: nothing here comes from outside.
     let mut commands = String::new();
@@ -53,7 +55,9 @@ pub fn ensure(tx: &mut Tx<'_>, day: Date) -> Result<(), StoreError> {
              FOR VALUES FROM ('{day} 00:00:00+00') TO ('{until} 00:00:00+00')"
     );
     debug_assert!(written.is_ok());
-    tx.batch(&commands)
+    tx.batch(&commands)?;
+    crash_point!("day.made");
+    Ok(())
 }
 
 /// Today in UTC, by the database's clock.
@@ -131,6 +135,7 @@ pub fn remove(session: &mut Session, schema: &str, old: &OldPartition) -> Result
     if let Some(how) = detach {
         session.execute_alone(&format!("ALTER TABLE {schema}.result DETACH PARTITION {schema}.{name} {how}"))?;
     }
+    crash_point!("day.detached");
     session.execute_alone(&format!("DROP TABLE {schema}.{name}"))
 }
 

@@ -1,7 +1,10 @@
 //! Brings the schema up to date: creates it where it is missing and runs each numbered migration once.
 
+use isitup_shared::config::SchemaName;
+use isitup_shared::crash_point;
 use postgres::{Client, NoTls};
 use refinery::{Migration, Runner};
+use refinery_core::traits::sync::{Migrate, Query, Transaction};
 
 use super::{Store, StoreError};
 
@@ -23,48 +26,73 @@ impl Store {
     /// When PostgreSQL is away, older than 14, or refuses.
     pub fn migrate(&self) -> Result<Vec<String>, StoreError> {
         let mut guard = self.driver_config().connect(NoTls)?;
-        let version: i32 = guard.query_one("SELECT current_setting('server_version_num')::int", &[])?.get(0);
+        // A lock of a transaction, held on a connection of its own: it neither leaks through a pooler nor outlives us.
+        let mut lock = guard.transaction()?;
+        let version: i32 = lock.query_one("SELECT current_setting('server_version_num')::int", &[])?.try_get(0)?;
         if version < OLDEST_SERVER {
             let message = format!("PostgreSQL 14 or newer is needed, this is {}", version / 10_000);
             return Err(StoreError::Migration(message));
         }
-        // A lock of a transaction, held on a connection of its own: it neither leaks through a pooler nor outlives us.
-        let mut lock = guard.transaction()?;
         lock.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('isitup migrate ' || $1, 0))",
             &[&self.schema().as_str()],
         )?;
+        crash_point!("migrate.locked");
+        let schema = self.schema();
+        if lock.query_opt("SELECT FROM pg_namespace WHERE nspname = $1", &[&schema.as_str()])?.is_none() {
+            self.driver_config().connect(NoTls)?.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"))?;
+            crash_point!("migrate.schema_made");
+        }
         let applied = self.run_migrations();
+        crash_point!("migrate.applied");
         lock.commit()?;
         applied
     }
 
     fn run_migrations(&self) -> Result<Vec<String>, StoreError> {
-        let mut client = self.connect_in_schema()?;
-        let exists = client.query_opt("SELECT FROM pg_namespace WHERE nspname = $1", &[&self.schema().as_str()])?;
-        if exists.is_none() {
-            client.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {}", self.schema()))?;
-        }
-        let runner = Runner::new(&migrations()?).set_grouped(true);
+        let schema = self.schema();
+        let mut client = InSchema { client: self.driver_config().connect(NoTls)?, schema };
+        let mut runner = Runner::new(&migrations()?).set_grouped(true);
+        runner.set_migration_table_name(format!("{schema}.refinery_schema_history"));
         let report = runner.run(&mut client).map_err(|error| StoreError::Migration(error_chain(&error)))?;
         Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
     }
+}
 
-    /// A connection on which every statement finds the schema first.
-    fn connect_in_schema(&self) -> Result<Client, StoreError> {
-        let mut config = self.driver_config().clone();
-        config.options(&format!("-c search_path={} -c client_min_messages=warning", self.schema().as_str()));
-        let mut client = config.connect(NoTls)?;
-        // A pooler may swallow start-up options; tables in the wrong schema would be worse than none.
-        let found: String = client.query_one("SHOW search_path", &[])?.get(0);
-        if found == self.schema().as_str() {
-            Ok(client)
-        } else {
-            let message = format!("search_path is {found:?} in spite of the start-up option: migrate past the pooler");
-            Err(StoreError::Migration(message))
+/// A connection whose migrations find the schema first. Set for each transaction, so that a pooler may stand between;
+/// and a migration takes as long as it takes, whatever the role's settings say.
+struct InSchema<'a> {
+    client: Client,
+    schema: &'a SchemaName,
+}
+
+impl Transaction for InSchema<'_> {
+    type Error = postgres::Error;
+
+    fn execute<'q, T: Iterator<Item = &'q str>>(&mut self, queries: T) -> Result<usize, Self::Error> {
+        let mut tx = self.client.transaction()?;
+        tx.batch_execute(&format!(
+            "SET LOCAL search_path TO {}; SET LOCAL client_min_messages TO warning;
+             SET LOCAL statement_timeout TO 0; SET LOCAL lock_timeout TO 0",
+            self.schema
+        ))?;
+        let mut count = 0;
+        for query in queries {
+            tx.batch_execute(query)?;
+            count += 1;
         }
+        tx.commit()?;
+        Ok(count)
     }
 }
+
+impl Query<Vec<Migration>> for InSchema<'_> {
+    fn query(&mut self, query: &str) -> Result<Vec<Migration>, Self::Error> {
+        Query::query(&mut self.client, query)
+    }
+}
+
+impl Migrate for InSchema<'_> {}
 
 fn migrations() -> Result<Vec<Migration>, StoreError> {
     let parse = |(name, sql): &(&str, &str)| Migration::unapplied(name, sql);

@@ -105,13 +105,14 @@ impl Store {
 fn unreachable(error: &r2d2::Error, config: &postgres::Config) -> StoreError {
     let text = error.to_string();
     let reason = text.split_once(": ").map_or("no connection became free in time", |(_, reason)| reason);
-    let host = match config.get_hosts().first() {
-        Some(Host::Tcp(name)) => name.clone(),
-        Some(Host::Unix(folder)) => folder.display().to_string(),
-        None => "localhost".to_owned(),
+    let name = |host: &Host| match host {
+        Host::Tcp(name) => name.clone(),
+        Host::Unix(folder) => folder.display().to_string(),
     };
-    let port = config.get_ports().first().copied().unwrap_or(5432);
-    StoreError::Unreachable(format!("{reason} (at {host}:{port})"))
+    let port = |index: usize| config.get_ports().get(index).or(config.get_ports().first()).copied().unwrap_or(5432);
+    let servers: Vec<String> =
+        config.get_hosts().iter().enumerate().map(|(index, host)| format!("{}:{}", name(host), port(index))).collect();
+    StoreError::Unreachable(format!("{reason} (at {})", servers.join(", ")))
 }
 
 fn driver_config(config: &PostgresConfig) -> Result<postgres::Config, StoreError> {

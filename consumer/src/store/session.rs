@@ -1,18 +1,23 @@
 //! Connections that remember their prepared statements, and transactions that bring their settings with them.
+//!
+//! Behind a pooler in transaction mode each transaction may meet another session of the server: there nothing is
+//! remembered from one to the next. Whether there is one is found out by itself: see [`Manager`].
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use isitup_shared::config::SchemaName;
+use postgres::error::SqlState;
 use postgres::types::ToSql;
-use postgres::{Client, NoTls, Row, Statement, Transaction};
+use postgres::{Client, NoTls, Row, SimpleQueryMessage, Statement, Transaction};
 use r2d2::{ManageConnection, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
 
-use super::StoreError;
+use super::{Fault, StoreError};
 
 /// Parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -23,8 +28,23 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Reports and housekeeping may read a lot.
 const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// How long a transaction waits for a lock, as a part of the lease and within bounds: it then lets go of what it holds
+/// itself, so that leases are prolonged while something blocks. Longer than the server takes to find a deadlock.
+fn lock_timeout(lease: Duration) -> Duration {
+    (lease / 4).clamp(Duration::from_millis(1500), Duration::from_secs(5))
+}
+
+/// How long a transaction of the housekeeping may lie idle.
+const LONG_IDLE: Duration = Duration::from_secs(60);
+
 /// How long past the lease a transaction may lie idle before the server ends it.
 const IDLE_MARGIN: Duration = Duration::from_secs(5);
+
+/// A setting of ours that no server knows and every server takes.
+const MARK: &str = "isitup.session";
+
+/// Names a run of a server: changes with a restart, after a crash, and with a switch to a standby.
+const SERVER: &str = "SELECT pg_postmaster_start_time() || ' ' || coalesce(pg_last_wal_replay_lsn()::text, '')";
 
 /// What each kind of transaction sets for itself.
 #[derive(Debug)]
@@ -33,47 +53,105 @@ pub(super) struct Settings {
     fast: String,
     durable: String,
     long: String,
+    snapshot: String,
 }
 
 impl Settings {
     pub(super) fn new(schema: SchemaName, lease: Duration) -> Self {
         // Compiling the reports' statements takes seconds, running them milliseconds.
-        let settings = |durability: &str, statement: Duration, idle: Duration| {
+        let settings = |durability: &str, statement: Duration, lock: Duration, idle: Duration| {
             format!(
                 "SET LOCAL search_path TO {schema}; SET LOCAL synchronous_commit TO {durability}; \
-                 SET LOCAL statement_timeout TO {}; SET LOCAL idle_in_transaction_session_timeout TO {}; \
+                 SET LOCAL statement_timeout TO {}; SET LOCAL lock_timeout TO {}; SET LOCAL idle_in_transaction_session_timeout TO {}; \
                  SET LOCAL timezone TO 'UTC'; SET LOCAL jit TO off",
                 statement.as_millis(),
+                lock.as_millis(),
                 idle.as_millis(),
             )
         };
-        let idle = lease + IDLE_MARGIN;
+        let (lock, idle) = (lock_timeout(lease), lease + IDLE_MARGIN);
+        let long = settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT);
         Self {
-            fast: settings("off", STATEMENT_TIMEOUT, idle),
-            durable: settings("on", STATEMENT_TIMEOUT, idle),
-            long: settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT),
+            fast: settings("off", STATEMENT_TIMEOUT, lock, idle),
+            durable: settings("on", STATEMENT_TIMEOUT, lock, idle),
+            snapshot: format!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {long}"),
+            // Housekeeping holds locks and asks nobody in between; a reader may be slow to take what it asked for.
+            long: settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT, idle.max(LONG_IDLE)),
             schema,
         }
     }
 }
 
-/// A connection and the statements prepared on it.
+/// A connection and what is remembered of its session.
 pub(super) struct Connection {
     client: Client,
-    statements: HashMap<&'static str, Statement>,
+    memory: Memory,
     settings: Arc<Settings>,
+    /// Whether something failed that may hang on this very connection, such as a plan that a migration outdated.
+    is_spent: bool,
+}
+
+/// What outlives a transaction.
+enum Memory {
+    /// The statements prepared on the session, which is ours alone.
+    Statements(HashMap<&'static str, Statement>),
+    /// Behind a pooler: which run of which server answered the last time.
+    Server(Option<String>),
 }
 
 /// Makes [`Connection`]s for the pool.
+///
+/// A session of our own takes a setting of ours at its start. `PgBouncer` refuses such a setting or drops it, and so
+/// do its kin.
 pub(super) struct Manager {
-    inner: PostgresConnectionManager<NoTls>,
+    marked: PostgresConnectionManager<NoTls>,
+    plain: PostgresConnectionManager<NoTls>,
+    is_pooled: AtomicBool,
     settings: Arc<Settings>,
 }
 
 impl Manager {
     pub(super) fn new(config: postgres::Config, settings: Arc<Settings>) -> Self {
-        Self { inner: PostgresConnectionManager::new(config, NoTls), settings }
+        let mut marked = config.clone();
+        marked.options(&format!("{} -c {MARK}=on", config.get_options().unwrap_or_default()));
+        Self {
+            marked: PostgresConnectionManager::new(marked, NoTls),
+            plain: PostgresConnectionManager::new(config, NoTls),
+            is_pooled: AtomicBool::new(false),
+            settings,
+        }
     }
+
+    /// A connection, and whether its session is ours alone.
+    fn open(&self) -> Result<(Client, bool), StoreError> {
+        if self.is_pooled.load(Ordering::Relaxed) {
+            return Ok((self.plain.connect()?, false));
+        }
+        match self.marked.connect() {
+            Ok(mut client) => {
+                let ask = format!("SELECT current_setting('{MARK}', true)");
+                let is_ours = value(&client.simple_query(&ask)?).as_deref() == Some("on");
+                Ok((client, is_ours))
+            }
+            Err(error) if is_mark_refused(&error) => Ok((self.plain.connect()?, false)),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether a pooler told that it passes on no such setting.
+fn is_mark_refused(error: &postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|error| {
+        error.code() == &SqlState::PROTOCOL_VIOLATION && error.message().contains("startup parameter")
+    })
+}
+
+/// The one value of an answer.
+fn value(answer: &[SimpleQueryMessage]) -> Option<String> {
+    answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    })
 }
 
 impl ManageConnection for Manager {
@@ -81,19 +159,24 @@ impl ManageConnection for Manager {
     type Error = StoreError;
 
     fn connect(&self) -> Result<Connection, StoreError> {
-        Ok(Connection {
-            client: self.inner.connect()?,
-            statements: HashMap::new(),
-            settings: Arc::clone(&self.settings),
-        })
+        let (client, is_ours) = self.open()?;
+        let memory = if is_ours {
+            Memory::Statements(HashMap::new())
+        } else {
+            if !self.is_pooled.swap(true, Ordering::Relaxed) {
+                log::info!("a pooler stands before PostgreSQL: statements are prepared anew in each transaction");
+            }
+            Memory::Server(None)
+        };
+        Ok(Connection { client, memory, settings: Arc::clone(&self.settings), is_spent: false })
     }
 
     fn is_valid(&self, connection: &mut Connection) -> Result<(), StoreError> {
-        Ok(self.inner.is_valid(&mut connection.client)?)
+        Ok(self.plain.is_valid(&mut connection.client)?)
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
-        self.inner.has_broken(&mut connection.client)
+        connection.is_spent || self.plain.has_broken(&mut connection.client)
     }
 }
 
@@ -142,16 +225,26 @@ impl Session {
     /// # Errors
     /// When the connection fails.
     pub fn begin_snapshot(&mut self) -> Result<Tx<'_>, StoreError> {
-        let mut tx = self.begin_long()?;
-        tx.inner.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
-        Ok(tx)
+        self.begin(|settings| &settings.snapshot)
     }
 
     fn begin(&mut self, choose: impl Fn(&Settings) -> &str) -> Result<Tx<'_>, StoreError> {
-        let Connection { client, statements, settings } = &mut *self.connection;
+        let Connection { client, memory, settings, is_spent } = &mut *self.connection;
         let mut inner = client.transaction()?;
-        inner.batch_execute(choose(settings))?;
-        Ok(Tx { inner, statements, schema: &settings.schema })
+        match memory {
+            Memory::Statements(_) => inner.batch_execute(choose(settings))?,
+            Memory::Server(known) => {
+                let server = value(&inner.simple_query(&format!("{}; {SERVER}", choose(settings)))?);
+                let before = known.replace(server.unwrap_or_default());
+                if before.is_some() && before != *known {
+                    // A connection of our own would have ended. It may have lost the last commits.
+                    return Err(StoreError::Unreachable(
+                        "behind the pooler is another server now, or a new run".into(),
+                    ));
+                }
+            }
+        }
+        Ok(Tx { inner, memory, is_spent, schema: &settings.schema })
     }
 
     /// Runs a command that cannot run inside a transaction.
@@ -163,7 +256,8 @@ impl Session {
 /// A transaction; rolled back when dropped without a commit.
 pub struct Tx<'a> {
     inner: Transaction<'a>,
-    statements: &'a mut HashMap<&'static str, Statement>,
+    memory: &'a mut Memory,
+    is_spent: &'a mut bool,
     schema: &'a SchemaName,
 }
 
@@ -180,22 +274,26 @@ impl Tx<'_> {
 
     pub(super) fn execute(&mut self, sql: &'static str, params: Params<'_>) -> Result<u64, StoreError> {
         let statement = self.prepare(sql)?;
-        Ok(self.inner.execute(&statement, params)?)
+        let result = self.inner.execute(&statement, params);
+        self.noted(result)
     }
 
     pub(super) fn query(&mut self, sql: &'static str, params: Params<'_>) -> Result<Vec<Row>, StoreError> {
         let statement = self.prepare(sql)?;
-        Ok(self.inner.query(&statement, params)?)
+        let result = self.inner.query(&statement, params);
+        self.noted(result)
     }
 
     pub(super) fn query_one(&mut self, sql: &'static str, params: Params<'_>) -> Result<Row, StoreError> {
         let statement = self.prepare(sql)?;
-        Ok(self.inner.query_one(&statement, params)?)
+        let result = self.inner.query_one(&statement, params);
+        self.noted(result)
     }
 
     /// Runs commands without parameters, such as those that make a partition.
     pub(super) fn batch(&mut self, commands: &str) -> Result<(), StoreError> {
-        Ok(self.inner.batch_execute(commands)?)
+        let result = self.inner.batch_execute(commands);
+        self.noted(result)
     }
 
     /// Counts the rows of a table whose name the server has quoted.
@@ -211,8 +309,23 @@ impl Tx<'_> {
         Ok(self.inner.commit()?)
     }
 
+    /// What is tried again on a new connection must not meet this one in the pool.
+    fn noted<T>(&mut self, result: Result<T, postgres::Error>) -> Result<T, StoreError> {
+        let result = result.map_err(StoreError::from);
+        *self.is_spent |= result.as_ref().is_err_and(|error| error.fault() == Fault::Away);
+        result
+    }
+
     fn prepare(&mut self, sql: &'static str) -> Result<Statement, StoreError> {
-        Ok(match self.statements.entry(sql) {
+        let statements = match self.memory {
+            Memory::Statements(statements) => statements,
+            // Closed when dropped, which is before the transaction ends: the session's next user does not meet it.
+            Memory::Server(_) => {
+                let result = self.inner.prepare(sql);
+                return self.noted(result);
+            }
+        };
+        Ok(match statements.entry(sql) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(entry) => entry.insert(self.inner.prepare(sql)?).clone(),
         })

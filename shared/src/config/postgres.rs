@@ -7,10 +7,12 @@ use url::Url;
 use super::{Scalar, Section};
 use crate::secret::Secret;
 
+const DEFAULT_PORT: u16 = 5432;
+
 /// How to reach PostgreSQL, and which schema to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresConfig {
-    /// `postgres://user@host:port/database`, its password taken out.
+    /// `postgres://user@host:port/database`, its password taken out. More servers stand in its query.
     pub url: Url,
     /// The password, from the URL, `password` or `password_file`.
     pub password: Option<Secret>,
@@ -77,7 +79,7 @@ impl Scalar for PostgresUrl {
     const SECRET: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
-        let mut url = Url::parse(text).ok()?;
+        let mut url = parse_url(text)?;
         let well =
             matches!(url.scheme(), "postgres" | "postgresql") && url.host_str().is_some_and(|host| !host.is_empty());
         if !well || url.fragment().is_some() {
@@ -87,6 +89,28 @@ impl Scalar for PostgresUrl {
         url.set_password(None).ok()?;
         Some(Self { url, password })
     }
+}
+
+/// Reads a URL that may name several servers, `postgres://user@a:5432,b:5432/database`, as those of libpq may. All but
+/// the first go where the driver reads them, too: `?host=b&port=5432`.
+fn parse_url(text: &str) -> Option<Url> {
+    let (scheme, rest) = text.split_once("://")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at_checked(end)?;
+    let (user, hosts) = authority.rsplit_once('@').map_or(("", authority), |(user, hosts)| (user, hosts));
+    let Some((first, others)) = hosts.split_once(',') else { return Url::parse(text).ok() };
+    let at = if authority.contains('@') { "@" } else { "" };
+    let mut url = Url::parse(&format!("{scheme}://{user}{at}{first}{tail}")).ok()?;
+    if url.port().is_none() {
+        url.set_port(Some(DEFAULT_PORT)).ok()?;
+    }
+    for other in others.split(',') {
+        let other = Url::parse(&format!("postgres://{other}")).ok().filter(|other| other.username().is_empty())?;
+        let host = other.host_str().filter(|host| !host.is_empty())?.to_owned();
+        let port = other.port().unwrap_or(DEFAULT_PORT).to_string();
+        url.query_pairs_mut().append_pair("host", host.trim_matches(['[', ']'])).append_pair("port", &port);
+    }
+    Some(url)
 }
 
 fn decode_percent(encoded: &str) -> String {

@@ -184,6 +184,13 @@ fn a_configuration_wholly_from_the_environment_needs_no_file() {
     assert_eq!(kafka.brokers, ["k:9092"]);
     assert_eq!(postgres.password.unwrap().expose(), "p@ss+");
     assert_eq!(postgres.url.as_str(), "postgres://u@h/d");
+    let variables = [
+        ("ISITUP__KAFKA__BROKERS", "k:9092"),
+        ("ISITUP__POSTGRES__URL", "postgres://u:p@a,b:5433,[::1]/d?target_session_attrs=read-write"),
+    ];
+    let (_, _, several, ..) = read_file(None, &variables).unwrap();
+    let read = "postgres://u@a:5432/d?target_session_attrs=read-write&host=b&port=5433&host=%3A%3A1&port=5432";
+    assert_eq!(several.url.as_str(), read);
     let missing = read_file(None, &variables[..1]).unwrap_err().to_string();
     assert_eq!(
         missing,

@@ -1,11 +1,12 @@
 //! The services as processes: started, asked, killed; what they said is shown when a test fails.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -36,8 +37,7 @@ pub(crate) struct Finished {
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);
 
-/// `program`, to be killed by the kernel should the thread that starts it end: each test runs in a thread of its own.
-/// Without the environment's settings of isitup, which are not meant for tests.
+/// `program`, to be killed by the kernel should this process die in whatever way. Without the environment's settings of isitup, which are not meant for tests.
 pub(crate) fn command(program: &str) -> Command {
     let program = binaries::fresh(program);
     let mut command = Command::new("setpriv");
@@ -54,7 +54,7 @@ impl Service {
     /// Starts `command` under a name for people.
     pub(crate) fn start(name: &str, mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let mut child = spawn(command).unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let log = Lines::gather(child.stderr.take().unwrap());
         let output = Lines::gather(child.stdout.take().unwrap());
         Self { name: name.to_owned(), child, log, output }
@@ -77,6 +77,12 @@ impl Service {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// The memory it has, in KiB, while it runs.
+    pub(crate) fn resident_kib(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+    }
+
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
@@ -95,9 +101,37 @@ impl Service {
         Finished { code, output: self.output.text(), log: self.log.text() }
     }
 
+    /// Waits until it has died at a point of [`isitup_shared::crash`].
+    #[track_caller]
+    pub(crate) fn dies_at(mut self, point: &str) {
+        eventually(&format!("{} dies at {point}", self.name), || self.has_ended());
+        let words = format!("dies at {point}");
+        eventually("its output was read", || self.log.is_complete());
+        let (status, log) = (self.child.wait().unwrap(), self.log.text());
+        assert!(status.code().is_none() && log.contains(&words), "no death at {point}, but {status}:\n{log}");
+    }
+
+    /// Waits a while for it to end, and kills it when it does not. Whether it ended by itself.
+    pub(crate) fn ends_within(mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if self.has_ended() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.kill9();
+        false
+    }
+
     /// What it has written to its standard output, whole lines.
     pub(crate) fn output(&self) -> Vec<String> {
         self.output.lock().clone()
+    }
+
+    /// What it has logged, whole lines.
+    pub(crate) fn said(&self) -> Vec<String> {
+        self.log.lock().clone()
     }
 
     /// Waits until it has logged a line with these words.
@@ -106,6 +140,11 @@ impl Service {
         eventually(&format!("{} says {words:?}", self.name), || {
             self.log.lock().iter().any(|line| line.contains(words))
         });
+    }
+
+    /// How many lines of its log have these words.
+    pub(crate) fn times_logged(&self, words: &str) -> usize {
+        self.log.lock().iter().filter(|line| line.contains(words)).count()
     }
 
     /// The status and text it answers to a GET of `path`.
@@ -163,6 +202,25 @@ impl Drop for Service {
             eprintln!("--- the end of what {} said ---\n{}\n---", self.name, log[hidden..].join("\n"));
         }
     }
+}
+
+/// Starts a process from a thread that lives as long as this process: the kernel's `pdeathsig` goes by the thread that
+/// started the child, and a service may outlive the thread that asked for it.
+fn spawn(command: Command) -> io::Result<Child> {
+    type Order = (Command, mpsc::Sender<io::Result<Child>>);
+    static NURSERY: LazyLock<Mutex<mpsc::Sender<Order>>> = LazyLock::new(|| {
+        let (sender, orders) = mpsc::channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, reply) in orders {
+                // Whoever asked may have failed meanwhile.
+                let _ = reply.send(command.spawn());
+            }
+        });
+        Mutex::new(sender)
+    });
+    let (reply, child) = mpsc::channel();
+    NURSERY.lock().unwrap_or_else(PoisonError::into_inner).send((command, reply)).unwrap();
+    child.recv().unwrap()
 }
 
 impl Lines {

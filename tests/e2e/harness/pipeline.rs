@@ -1,19 +1,16 @@
 //! A producer and consumers with a topic, a schema, a spool and ports of their own.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use isitup_dev::Stack;
-use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::child::{self, Finished, Service};
 use super::database::Database;
-use super::proofs;
 use super::servers::shared_servers;
 use super::site::Site;
 use super::topic::Topic;
@@ -22,13 +19,15 @@ use super::waiting::eventually;
 /// What both services are told, and where to look for what they did.
 pub(crate) struct Pipeline<'a> {
     servers: &'a Stack,
-    /// The URL by which the tests themselves reach the database.
-    database_url: String,
     folder: TempDir,
     name: String,
     interval: Duration,
     lease: Duration,
     postgres_url: String,
+    /// Where the services find Kafka, when not where it is.
+    broker: Option<String>,
+    /// Where the tests look.
+    database_url: String,
     sites: Vec<String>,
     /// Those of them that come or go while the producer runs.
     passing: Vec<String>,
@@ -60,12 +59,13 @@ impl<'a> Pipeline<'a> {
         let unique = Uuid::new_v4().simple().to_string();
         Self {
             servers,
-            database_url: database_url.to_owned(),
             folder: tempfile::tempdir().unwrap(),
             name: format!("{name}_{}", &unique[..8]),
             interval: Duration::from_millis(500),
             lease: Duration::from_secs(15),
             postgres_url: database_url.to_owned(),
+            broker: None,
+            database_url: database_url.to_owned(),
             sites: Vec::new(),
             passing: Vec::new(),
             more: String::new(),
@@ -87,6 +87,16 @@ impl<'a> Pipeline<'a> {
     /// Where else PostgreSQL is, or with whose name and password.
     pub(crate) fn postgres_url(self, postgres_url: String) -> Self {
         Self { postgres_url, ..self }
+    }
+
+    /// Where else the services find Kafka. The tests themselves go straight to it.
+    pub(crate) fn broker(self, address: String) -> Self {
+        Self { broker: Some(address), ..self }
+    }
+
+    /// Where the proofs look for what is stored, when not in the servers' database.
+    pub(crate) fn proved_at(self, database_url: String) -> Self {
+        Self { database_url, ..self }
     }
 
     /// Adds a site.
@@ -159,6 +169,23 @@ impl<'a> Pipeline<'a> {
     /// Starts a consumer with more arguments.
     pub(crate) fn consumer_with(&self, args: &[&str]) -> Service {
         Service::start("the consumer", self.command("isitup-consumer", args))
+    }
+
+    /// Starts a producer that dies or stands still where `orders` say: see [`isitup_shared::crash`].
+    pub(crate) fn armed_producer(&self, orders: &str) -> Service {
+        self.armed("the armed producer", "isitup-producer-failpoints", orders, &[])
+    }
+
+    /// Starts a consumer that dies or stands still where `orders` say: see [`isitup_shared::crash`].
+    pub(crate) fn armed_consumer(&self, orders: &str) -> Service {
+        self.armed("the armed consumer", "isitup-consumer-failpoints", orders, &[])
+    }
+
+    /// Starts `program` with points and settings in its environment.
+    pub(crate) fn armed(&self, name: &str, program: &str, orders: &str, settings: &[(&str, &str)]) -> Service {
+        let mut command = self.command(program, &[]);
+        command.env("FAILPOINTS", orders).envs(settings.iter().copied());
+        Service::start(name, command)
     }
 
     /// Runs a command of the consumer to its end.
@@ -242,110 +269,27 @@ impl<'a> Pipeline<'a> {
         });
     }
 
-    /// What `audit --json` says.
-    #[track_caller]
-    pub(crate) fn audit(&self) -> (Option<i32>, Value) {
-        let audit = self.ask(&["audit", "--json"]);
-        let value =
-            serde_json::from_str(&audit.output).unwrap_or_else(|_| panic!("the audit gives no JSON: {audit:?}"));
-        (audit.code, value)
+    /// The names of all sites.
+    pub(super) fn sites(&self) -> &[String] {
+        &self.sites
     }
 
-    /// Ends the producer in order and proves that all it was to do was done: everything that it numbered is on the topic
-    /// and stored once, just as it was told; every slot of every site is a row or declared; and `audit` says so too.
-    #[track_caller]
-    pub(crate) fn prove(&self, producer: Service) {
-        let ended = producer.sigterm();
-        assert_eq!(ended.code, Some(0), "the producer did not end well:\n{}", ended.log);
-        self.prove_stored();
+    /// Those of them that come or go while the producer runs.
+    pub(super) fn passing_sites(&self) -> &[String] {
+        &self.passing
     }
 
-    /// The proof alone, for a producer that has ended.
-    #[track_caller]
-    pub(crate) fn prove_stored(&self) {
-        self.wait_until_read();
-        assert_eq!(self.database().column::<String>("SELECT reason FROM rejected", &[]), [""; 0]);
-        let wrong = self.faults();
-        let few = wrong.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n");
-        assert!(wrong.is_empty(), "{} things are wrong, such as\n{few}", wrong.len());
-        let (code, audit) = self.audit();
-        assert_eq!((code, &audit["ok"]), (Some(0), &Value::Bool(true)), "{audit}");
-    }
-
-    /// The numbers of events that are stored.
-    #[track_caller]
-    pub(crate) fn stored_numbers(&self) -> BTreeSet<i64> {
-        self.database().column::<i64>(proofs::STORED_NUMBERS, &[]).into_iter().collect()
-    }
-
-    /// The numbers that `audit` names as missing.
-    #[track_caller]
-    pub(crate) fn missing_numbers(&self) -> BTreeSet<i64> {
-        let (_, audit) = self.audit();
-        let ranges: Vec<(i64, i64)> = serde_json::from_value(audit["producers"][0]["missing_ranges"].clone()).unwrap();
-        ranges.into_iter().flat_map(|(first, last)| first..=last).collect()
-    }
-
-    /// The proof where Kafka itself lost events, unread: one producer, whose events were `stored` up to then, and of which
-    /// `old` messages were on the topic. What is on the topic now is stored once, just as it was told; and `audit` names
-    /// exactly what is neither there nor was stored before. Gives these numbers. Where nobody can know what `old` messages
-    /// there were, what is stored and no longer on the topic is taken for well.
-    #[track_caller]
-    pub(crate) fn prove_but_for_lost(&self, stored: &BTreeSet<i64>, old: Option<Vec<Vec<u8>>>) -> BTreeSet<i64> {
-        self.wait_until_read();
-        assert_eq!(self.database().column::<String>("SELECT reason FROM rejected", &[]), [""; 0]);
-        let now = self.topic().messages();
-        let known: BTreeSet<i64> = now.iter().map(|message| number(message)).chain(stored.iter().copied()).collect();
-        let lost: BTreeSet<i64> = (1..=*known.last().unwrap()).filter(|seq| !known.contains(seq)).collect();
-        assert_eq!(self.missing_numbers(), lost, "the audit names others than those that are lost");
-        let is_old_known = old.is_some();
-        let told = now.into_iter().chain(old.into_iter().flatten()).filter(|message| !lost.contains(&number(message)));
-        let mut faults = self.faults_of(told.collect());
-        faults.retain(|fault| is_old_known || !fault.starts_with("stored and not told"));
-        let (slots, wrong): (Vec<String>, Vec<String>) =
-            faults.into_iter().partition(|fault| fault.starts_with("neither checked"));
-        let few = wrong.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n");
-        assert!(wrong.is_empty(), "{} things are wrong, such as\n{few}", wrong.len());
-        assert!(slots.len() <= lost.len(), "{} slots, but {} events are lost: {slots:?}", slots.len(), lost.len());
-        lost
-    }
-
-    /// Asserts that the schedule went on, whatever happened: of the slots from the first row to the last, nearly all have
-    /// a row, or had one that was `lost` later. Not all, as on a busy machine some checks take longer than the interval.
-    #[track_caller]
-    pub(crate) fn assert_schedule_undisturbed(&self, lost: usize) {
-        const SPAN: &str =
-            "SELECT (extract(epoch FROM max(scheduled_at) - min(scheduled_at)) * 1000)::bigint FROM check_result";
-        let span: i64 = self.database().value(SPAN);
-        let sites = i64::try_from(self.sites.len()).unwrap();
-        let slots = sites * span / i64::try_from(self.interval.as_millis()).unwrap();
-        let checked = self.count("check_result") + i64::try_from(lost).unwrap();
-        assert!(checked * 10 >= slots * 9, "of {slots} slots only {checked} were checked");
-    }
-
-    /// What the tests' own audit finds wrong: see [`proofs`].
-    #[track_caller]
-    pub(crate) fn faults(&self) -> Vec<String> {
-        self.faults_of(self.topic().messages())
-    }
-
-    /// The same for these messages instead of those on the topic.
-    #[track_caller]
-    pub(crate) fn faults_of(&self, messages: Vec<Vec<u8>>) -> Vec<String> {
-        let mut database = self.database();
-        let messages: Vec<String> = messages.into_iter().map(|m| String::from_utf8(m).unwrap()).collect();
-        database.column::<i64>(proofs::LOAD_MESSAGES, &[&messages]);
-        let interval = i64::try_from(self.interval.as_micros()).unwrap();
-        let mut faults: Vec<String> = database.column(proofs::OTHERWISE_NUMBERED, &[]);
-        faults.extend(database.column::<String>(proofs::OTHERWISE_STORED, &[]));
-        faults.extend(database.column::<String>(proofs::UNACCOUNTED_SLOTS, &[&self.sites, &interval, &self.passing]));
-        faults
+    /// How often each site is checked.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// Writes the configuration as it is now, and gives its path.
     pub(crate) fn write_config(&self) -> PathBuf {
         let path = self.folder().join("config.yml");
-        let (brokers, name, url) = (self.servers.brokers(), &self.name, &self.postgres_url);
+        let (name, url) = (&self.name, &self.postgres_url);
+        let brokers =
+            self.broker.as_ref().map_or_else(|| self.servers.brokers().to_vec(), |broker| vec![broker.clone()]);
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
         let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
         let (producer, more) = (&self.producer, &self.more);
@@ -367,10 +311,4 @@ defaults: {{interval: {interval}ms, timeout: 5s}}
         fs::rename(&written, &path).unwrap();
         path
     }
-}
-
-/// The number of an event.
-fn number(message: &[u8]) -> i64 {
-    let event: Value = serde_json::from_slice(message).unwrap();
-    event["seq"].as_i64().unwrap()
 }

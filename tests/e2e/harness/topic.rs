@@ -3,10 +3,18 @@
 use std::collections::BTreeMap;
 
 use isitup_shared::config::{Format, KafkaConfig, TopicShape};
-use isitup_shared::kafka::{OffsetRange, Record, receiver, sender};
+use isitup_shared::kafka::{Delivery, OffsetRange, Record, receiver, sender};
 use serde_json::Value;
 
 use super::waiting::eventually;
+
+/// A message as it lies on the topic.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) value: Vec<u8>,
+}
 
 /// A topic.
 pub(crate) struct Topic {
@@ -28,10 +36,15 @@ impl Topic {
 
     /// Appends messages to one partition, as some other program would.
     pub(crate) fn send(&self, partition: i32, messages: &[Vec<u8>]) {
+        let delivery = self.try_send(partition, messages);
+        assert!(delivery.values().all(Result::is_ok), "{delivery:?}");
+    }
+
+    /// As [`Topic::send`]; what is not delivered may be there all the same.
+    pub(crate) fn try_send(&self, partition: i32, messages: &[Vec<u8>]) -> Delivery {
         let record = |value| Record { partition, key: b"anything", value };
         let records: Vec<Record<'_>> = messages.iter().map(|message| record(message.as_slice())).collect();
-        let delivery = sender(&self.config).send(&self.config.topic, &records);
-        assert!(delivery.values().all(Result::is_ok), "{delivery:?}");
+        sender(&self.config).send(&self.config.topic, &records)
     }
 
     /// One past the last offset of each partition.
@@ -49,14 +62,19 @@ impl Topic {
         ranges.unwrap()
     }
 
-    /// All messages that there are, partition by partition.
+    /// All messages' values.
     pub(crate) fn messages(&self) -> Vec<Vec<u8>> {
+        self.read().into_iter().map(|message| message.value).collect()
+    }
+
+    /// All messages that there are, partition by partition.
+    pub(crate) fn read(&self) -> Vec<Message> {
         let ranges = self.ranges();
         let ends: BTreeMap<i32, i64> = ranges.iter().map(|(partition, range)| (*partition, range.latest)).collect();
         let mut receiver = receiver(&self.config);
         let mut next: BTreeMap<i32, i64> =
             ranges.into_iter().map(|(partition, range)| (partition, range.earliest)).collect();
-        let mut read: BTreeMap<i32, Vec<Vec<u8>>> = BTreeMap::new();
+        let mut read: BTreeMap<i32, Vec<Message>> = BTreeMap::new();
         loop {
             // Somebody may be writing on, so more may come than what was there when the ends were asked for.
             let is_left = |(partition, next): &(&i32, &i64)| ends.get(partition).is_some_and(|end| *next < end);
@@ -65,9 +83,10 @@ impl Topic {
                 break;
             }
             for fetched in receiver.fetch(&self.config.topic, &positions).unwrap() {
-                for message in fetched.messages.unwrap() {
-                    next.insert(fetched.partition, message.offset + 1);
-                    read.entry(fetched.partition).or_default().push(message.value);
+                let partition = fetched.partition;
+                for isitup_shared::kafka::Message { offset, value } in fetched.messages.unwrap() {
+                    next.insert(partition, offset + 1);
+                    read.entry(partition).or_default().push(Message { partition, offset, value });
                 }
             }
         }

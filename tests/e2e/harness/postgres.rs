@@ -1,0 +1,245 @@
+//! `PostgreSQL` servers beside those of the stack: a standby, or one whose disk is small.
+
+use std::fs::{self, File, Permissions};
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use postgres::{Client, Config, NoTls};
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+use tempfile::TempDir;
+
+use super::waiting::eventually;
+
+/// User, password and database, as in the stack.
+const NAME: &str = "isitup";
+
+/// A server of one test. Ended when dropped.
+pub(crate) struct OwnPostgres {
+    folder: TempDir,
+    port: u16,
+    server: Option<Child>,
+    disk: Option<Disk>,
+}
+
+/// A file system of a few megabytes, in a mount namespace of its own: it is gone with the processes that see it,
+/// however the test ends.
+struct Disk {
+    keeper: Child,
+}
+
+impl OwnPostgres {
+    /// A standby of the server at `url` that follows it, asynchronously.
+    pub(crate) fn standby_of(url: &str) -> Self {
+        let standby = Self { folder: folder(), port: free_port(), server: None, disk: None };
+        let url: Config = url.parse().unwrap();
+        let backup = standby
+            .command("pg_basebackup")
+            .args(["-h", "127.0.0.1", "-p", &url.get_ports()[0].to_string(), "-U", NAME, "-D"])
+            .arg(standby.data())
+            .args(["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync"])
+            .env("PGPASSWORD", NAME)
+            .output()
+            .unwrap();
+        assert!(backup.status.success(), "{backup:?}");
+        standby.started()
+    }
+
+    /// A server whose data lie on a disk of so many megabytes.
+    pub(crate) fn on_small_disk(megabytes: u32) -> Self {
+        assert!(
+            geteuid().is_root(),
+            "a disk of this test's own takes a mount: run the tests as root, as `make dev` does"
+        );
+        let folder = folder();
+        let disk = Some(Disk::mount(folder.path(), megabytes));
+        let own = Self { folder, port: free_port(), server: None, disk };
+        let made = own
+            .command("initdb")
+            .args(["--username", NAME, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
+            .args(["--wal-segsize=1", "--pgdata"])
+            .arg(own.data())
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let own = own.started();
+        let mut config: Config = own.url().parse().unwrap();
+        config.dbname("postgres").connect(NoTls).unwrap().batch_execute(&format!("CREATE DATABASE {NAME}")).unwrap();
+        own
+    }
+
+    /// How it is reached.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://{NAME}:{NAME}@127.0.0.1:{}/{NAME}", self.port)
+    }
+
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A connection to it.
+    pub(crate) fn client(&self) -> Client {
+        self.url().parse::<Config>().unwrap().connect(NoTls).unwrap()
+    }
+
+    /// Ends the stream from the primary: what that commits from now on does not get here.
+    pub(crate) fn stop_following(&self) {
+        let mut client = self.client();
+        client.batch_execute("ALTER SYSTEM SET primary_conninfo = ''").unwrap();
+        client.batch_execute("SELECT pg_reload_conf()").unwrap();
+        eventually("the standby no longer follows", || {
+            client.query("SELECT FROM pg_stat_wal_receiver", &[]).unwrap().is_empty()
+        });
+    }
+
+    /// Makes a primary of a standby.
+    pub(crate) fn promote(&self) {
+        self.client().batch_execute("SELECT pg_promote()").unwrap();
+    }
+
+    /// The same server at another port: the address of one that is no more.
+    pub(crate) fn moved_to(mut self, port: u16) -> Self {
+        self.stop();
+        self.port = port;
+        self.started()
+    }
+
+    /// Starts it again, unless it runs.
+    pub(crate) fn restart_if_ended(&mut self) {
+        if self.has_ended() {
+            self.start();
+        }
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.server.as_mut().is_none_or(|server| server.try_wait().unwrap().is_some())
+    }
+
+    /// Takes all that is left of its disk.
+    pub(crate) fn fill_disk(&self) {
+        let filled = self.command("sh").args(["-c", "cat /dev/zero >\"$0\"", &self.ballast()]).output().unwrap();
+        assert!(String::from_utf8_lossy(&filled.stderr).contains("No space left"), "{filled:?}");
+    }
+
+    /// Gives that back.
+    pub(crate) fn free_disk(&self) {
+        assert!(self.command("rm").arg(self.ballast()).status().unwrap().success());
+    }
+
+    /// The end of its log.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn ballast(&self) -> String {
+        self.folder.path().join("disk/ballast").display().to_string()
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("disk/data")
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    fn started(mut self) -> Self {
+        self.start();
+        self
+    }
+
+    fn start(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let mut command = self.command("postgres");
+        command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
+        // As in the stack; a standby must allow as many connections as its primary.
+        let settings = "listen_addresses=127.0.0.1 unix_socket_directories= max_connections=300 fsync=off \
+                        dynamic_shared_memory_type=mmap max_wal_size=64MB shared_buffers=16MB";
+        for setting in settings.split_whitespace() {
+            command.args(["-c", setting]);
+        }
+        self.server = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
+        eventually("the server of this test answers", || {
+            assert!(!self.has_ended(), "it ended while starting: {}", self.log());
+            let mut config: Config = self.url().parse().unwrap();
+            config.dbname("postgres").connect(NoTls).is_ok()
+        });
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            // The "immediate" shutdown. An error means that it is gone.
+            let _ = kill_process(Pid::from_child(&server), Signal::QUIT);
+            let _ = server.wait();
+        }
+    }
+
+    /// A program of `PostgreSQL`, or of the system, as the server's user where its disk is seen; killed with this thread.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("setpriv");
+        if let Some(disk) = &self.disk {
+            command = Command::new("nsenter");
+            command.args(["--mount", "--target", &disk.keeper.id().to_string(), "setpriv"]);
+        }
+        command.args(["--pdeathsig", "KILL"]);
+        if geteuid().is_root() {
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+        }
+        let inside = isitup_dev::postgres_folder().unwrap().join(program);
+        command.arg("--").arg(if inside.exists() { inside } else { program.into() });
+        command.env("LC_ALL", "C.UTF-8").current_dir("/").stdin(Stdio::null());
+        command
+    }
+}
+
+impl Drop for OwnPostgres {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Disk {
+    fn mount(folder: &Path, megabytes: u32) -> Self {
+        let mount = format!(
+            "mount -t tmpfs -o size={megabytes}m,mode=0700,uid=postgres,gid=postgres isitup-tests \"$0\"/disk && echo well && exec cat"
+        );
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "setpriv", "--pdeathsig", "KILL", "sh", "-c", &mount]).arg(folder);
+        let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut word = String::new();
+        BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut word).unwrap();
+        assert_eq!(word, "well\n", "the disk is not mounted");
+        Self { keeper }
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
+    }
+}
+
+/// A folder with a place for data that the server's user owns.
+fn folder() -> TempDir {
+    let folder = tempfile::Builder::new().prefix("isitup-tests-").tempdir_in("/var/tmp").unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    let disk = folder.path().join("disk");
+    fs::create_dir(&disk).unwrap();
+    if geteuid().is_root() {
+        let number = |flag| {
+            let answer = Command::new("id").args([flag, "postgres"]).output().unwrap();
+            String::from_utf8_lossy(&answer.stdout).trim().parse().unwrap()
+        };
+        chown(&disk, Some(number("-u")), Some(number("-g"))).unwrap();
+    }
+    folder
+}
+
+pub(super) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
