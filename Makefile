@@ -11,6 +11,11 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEBUG := $(TARGET)/debug
 DEV := $(DEBUG)/isitup-dev
 
+# The services with points at which tests let them die, beside the ordinary ones. With --workspace, so that what they
+# depend on is built but once.
+FAILPOINTS := --features isitup-producer/failpoints,isitup-consumer/failpoints \
+	--bin isitup-producer-failpoints --bin isitup-consumer-failpoints
+
 # Passed to cargo; CI says --locked.
 LOCKED ?=
 
@@ -26,7 +31,7 @@ endif
 include dev/$(WAY).mk
 
 .PHONY: help deps run-dev rebuild-dev stop-dev peek-data round-trip run-prod setup-database \
-	fmt lint test check doc deny machete bench fuzz image dev
+	fmt lint test test-faults check doc deny machete bench fuzz image dev
 
 help: ## print this
 	@echo "isitup: make TARGET"; echo
@@ -56,7 +61,22 @@ lint: ## formatting and clippy, warnings being errors
 
 test: deps ## all tests, on servers of their own that vanish afterwards
 	$(CARGO) build --workspace $(LOCKED)
+	$(CARGO) build --workspace $(FAILPOINTS) $(LOCKED)
 	$(CARGO) test --workspace $(LOCKED)
+
+# The storm draws its faults from a seed, which it prints; SEED= gives it back.
+RUNS ?= 1
+MINUTES ?= 10
+SEED ?=
+test-faults: deps ## the long tests under faults, then a storm of all of them (RUNS=5 MINUTES=10 SEED=7 ONLY=storm)
+	$(CARGO) build --workspace $(LOCKED)
+	$(CARGO) build --workspace $(FAILPOINTS) $(LOCKED)
+	$(if $(ONLY),,$(CARGO) test -p isitup-tests --test e2e $(LOCKED) -- --ignored --skip storm::)
+	@for run in $$(seq $(RUNS)); do \
+		echo "storm $$run of $(RUNS), $(MINUTES) minutes"; \
+		env $(if $(SEED),ISITUP_TEST_SEED=$(SEED)) ISITUP_TEST_MINUTES=$(MINUTES) \
+			$(CARGO) test -p isitup-tests --test e2e $(LOCKED) -- --ignored --nocapture storm:: || exit 1; \
+	done
 
 # Needs a nightly compiler and cargo-fuzz; the targets stand in fuzz/, outside of the workspace.
 fuzz: ## throw random input at the checker and the configuration (TARGETS="response config" MINUTES=10)

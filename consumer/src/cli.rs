@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::commands::audit::AuditArgs;
 use crate::commands::drop::DropArgs;
 use crate::commands::peek::PeekArgs;
+use crate::commands::rejected::RejectedCommand;
 use crate::commands::replay::ReplayArgs;
 use crate::commands::report::ReportArgs;
 use crate::console::From;
@@ -40,6 +41,7 @@ Examples:
   isitup-consumer peek -c config.yml --follow             watch results as they come
   isitup-consumer report -c config.yml --since 7d         uptime of each site
   isitup-consumer audit -c config.yml                     prove that nothing is missing or doubled
+  isitup-consumer rejected list -c config.yml             messages that could not be stored, and why
 
 Exit codes: 0 well, 1 the answer is no, 2 bad usage or configuration, 3 a service could not be reached.";
 
@@ -60,6 +62,9 @@ pub(crate) enum Command {
     Audit(AuditArgs),
     /// Move offsets back, so that the topic is read again; what is stored already is recognised
     Replay(ReplayArgs),
+    /// Messages that could not be stored: list them, show one, try them again
+    #[command(subcommand)]
+    Rejected(RejectedCommand),
     /// Ask the running consumer whether it is alive; for container health checks
     Health,
 }

@@ -1,8 +1,10 @@
 //! Keeps this process's share of the partitions: renews what it holds, takes what is free, gives back what is too much.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use isitup_shared::crash_point;
 use isitup_shared::shutdown::Shutdown;
 use uuid::Uuid;
 
@@ -10,7 +12,7 @@ use crate::assignment::{Assignment, Held};
 use crate::metrics::Metrics;
 use crate::status::{Part, Status};
 use crate::store::leases::{self, Crowd, Lease};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Tx, jumps};
 use crate::waiting::Patience;
 
 /// The longest pause between two looks at the lease table: so soon others notice who came and who left.
@@ -33,6 +35,8 @@ pub(crate) struct LeaseKeeper<'a> {
     pub status: &'a Status,
     /// Where the number of partitions is shown.
     pub metrics: &'a Metrics,
+    /// The last jump of an offset that was told.
+    pub told_jump: AtomicI64,
 }
 
 /// How often the lease table is looked at: at least three times in the life of a lease.
@@ -85,6 +89,7 @@ impl LeaseKeeper<'_> {
             let mut session = self.store.session()?;
             let mut tx = session.begin_durable()?;
             leases::leave(&mut tx, self.topic, self.owner)?;
+            crash_point!("lease.leaving");
             tx.commit()
         };
         match leave() {
@@ -100,19 +105,34 @@ impl LeaseKeeper<'_> {
         let mut tx = session.begin_durable()?;
         leases::announce(&mut tx, topic, owner, hold)?;
         let mut held = leases::renew(&mut tx, topic, owner, hold)?;
+        crash_point!("lease.renewed");
         held.sort_by_key(|lease| lease.partition);
         let crowd = leases::crowd(&mut tx, topic, owner)?;
         let share = fair_share(crowd);
         if held.len() > share {
             let surplus: Vec<i32> = held.split_off(share).iter().map(|lease| lease.partition).collect();
             leases::release(&mut tx, topic, owner, &surplus)?;
+            crash_point!("lease.released");
         } else if held.len() < share {
             let missing = share - held.len();
             held.extend(leases::claim(&mut tx, topic, owner, hold, missing)?);
+            crash_point!("lease.claimed");
         }
+        self.tell_jumps(&mut tx)?;
         tx.commit()?;
+        crash_point!("lease.looked");
         let is_short = held.len() < share || crowd.partitions == 0;
         Ok((held, is_short))
+    }
+
+    /// Says it once when an offset was moved by another hand.
+    fn tell_jumps(&self, tx: &mut Tx<'_>) -> Result<(), StoreError> {
+        for jump in jumps::faults_since(tx, self.topic, self.told_jump.load(Ordering::Relaxed))? {
+            log::error!("{}, and nothing explains it: see isitup-consumer audit", jump.describe());
+            self.metrics.offset_jumps.inc();
+            self.told_jump.store(jump.number, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     fn take_over(&self, leases: Vec<Lease>, seen: &BTreeMap<i32, Held>) {

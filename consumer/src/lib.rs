@@ -75,6 +75,7 @@ fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
         Command::Report(args) => commands::report::run(&context, args),
         Command::Audit(args) => commands::audit::run(&context, args),
         Command::Replay(args) => commands::replay::run(&context, args),
+        Command::Rejected(command) => commands::rejected::run(&context, &command),
         Command::Health => commands::health::run(&context.config),
     }
 }

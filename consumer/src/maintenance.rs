@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use isitup_shared::crash_point;
 use isitup_shared::shutdown::Shutdown;
 use jiff::ToSpan;
 use uuid::Uuid;
@@ -65,9 +66,11 @@ impl Housekeeper<'_> {
         let is_ours = maintenance::take_turn(&mut tx, self.owner, TURN)?;
         tx.commit()?;
         if is_ours {
+            crash_point!("house.turn_taken");
             let done = self.keep(&mut session, days_are_due, shutdown);
             let mut tx = session.begin_durable()?;
             maintenance::end_turn(&mut tx, self.owner)?;
+            crash_point!("house.turn_ending");
             tx.commit()?;
             done?;
         }
@@ -92,12 +95,14 @@ impl Housekeeper<'_> {
         maintenance::mark_passed_hours(&mut tx, first_kept(today, self.retention_days))?;
         let hours = maintenance::dirty_hours(&mut tx)?;
         tx.commit()?;
+        crash_point!("hours.marked");
         for hour in hours {
             if shutdown.is_triggered() {
                 break;
             }
             let mut tx = session.begin_long()?;
             maintenance::sum_hour(&mut tx, hour)?;
+            crash_point!("hour.summed");
             tx.commit()?;
             log::debug!("uptime of the hour from {hour} summed up");
         }
@@ -115,7 +120,9 @@ impl Housekeeper<'_> {
                 break;
             }
             close_day(session, &partition)?;
+            crash_point!("day.closed");
             days::remove(session, &schema, &partition)?;
+            crash_point!("day.dropped");
             log::info!("results of {} dropped: older than {} days", partition.day, self.retention_days);
         }
         Ok(())
@@ -141,6 +148,7 @@ fn sum_days(session: &mut Session, shutdown: &Shutdown) -> Result<(), StoreError
         }
         let mut tx = session.begin_long()?;
         maintenance::sum_day(&mut tx, day)?;
+        crash_point!("day.summed");
         tx.commit()?;
         log::debug!("numbers of {day} summed up");
     }
@@ -168,5 +176,6 @@ fn close_day(session: &mut Session, old: &OldPartition) -> Result<(), StoreError
         maintenance::sum_day(&mut tx, old.day)?;
     }
     maintenance::drop_producer_events(&mut tx, old.day)?;
+    crash_point!("day.closing");
     tx.commit()
 }

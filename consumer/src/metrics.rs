@@ -25,6 +25,8 @@ pub(crate) struct Metrics {
     pub partitions_owned: Gauge,
     /// 1 while the topic is not read because it is not the one it was.
     pub topic_halted: Gauge,
+    /// Offsets moved by another hand.
+    pub offset_jumps: Counter,
     lag: Family<PartitionLabel, Gauge>,
 }
 
@@ -39,6 +41,7 @@ impl Metrics {
         add("isitup_rows_stored", "Events stored as new rows", &metrics.rows_stored);
         add("isitup_duplicates", "Events met again with the same content", &metrics.duplicates);
         add("isitup_events_rejected", "Messages set aside", &metrics.events_rejected);
+        add("isitup_offset_jumps", "Offsets found moved by another hand", &metrics.offset_jumps);
         root.register("isitup_partitions_owned", "Partitions this process holds", metrics.partitions_owned.clone());
         root.register("isitup_topic_halted", "1 while the topic is not the one it was", metrics.topic_halted.clone());
         root.register("isitup_consumer_lag", "Messages not read yet, of the partitions held", metrics.lag.clone());

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use isitup_shared::crash_point;
 use isitup_shared::kafka::Receiver;
 use isitup_shared::shutdown::Shutdown;
 
@@ -31,8 +32,12 @@ pub(crate) fn run(
             show_lag(receiver, topic, assignment, metrics);
             continue;
         }
+        crash_point!("mirror.begin");
         match receiver.mirror_offsets(GROUP, topic, &positions) {
-            Ok(()) => shown = positions,
+            Ok(()) => {
+                crash_point!("mirror.done");
+                shown = positions;
+            }
             Err(error) => log::debug!("offsets not shown to group {GROUP}: {error}"),
         }
     }

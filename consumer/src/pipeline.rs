@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use isitup_shared::crash_point;
 use isitup_shared::kafka::{Fetched, KafkaError, OffsetRange, Receiver};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
@@ -128,6 +129,7 @@ impl Pipeline<'_> {
         }
         let positions: Vec<(i32, i64)> = held.iter().map(|(partition, held)| (*partition, held.next)).collect();
         let fetched = self.receiver.fetch(self.topic, &positions).inspect_err(|_| self.assignment.uncheck_all())?;
+        crash_point!("store.fetched");
         self.store(&held, fetched)
     }
 
@@ -187,13 +189,15 @@ impl Pipeline<'_> {
         Ok(())
     }
 
-    /// The topic was deleted and made anew: its offsets mean other records.
+    /// The topic was deleted and made anew, or a replica that lacked records became the leader: either way its offsets
+    /// mean other records now.
     fn meet_new_topic(&mut self, partition: i32, held: &Held, earliest: i64, why: &str) -> Result<(), Trouble> {
         let topic = self.topic;
         if !self.accept_new_topic {
             return Err(Trouble::Halt(format!(
-                "topic {topic} is halted: partition {partition} is not the one that was read: {why}. If the topic was made anew \
-                 on purpose, start once by: isitup-consumer run --accept-new-topic"
+                "topic {topic} is halted: partition {partition} is not the one that was read: {why}. Either the topic was made \
+                 anew, or its log was cut by an unclean leader election, or somebody moved the offset by hand, which audit tells. To store what the topic has now, from its \
+                 beginning, start once by: isitup-consumer run --accept-new-topic; then audit names what was lost unread"
             )));
         }
         log::warn!(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::thread;
 
 use anyhow::Context as _;
@@ -86,7 +87,7 @@ fn run_postgres(
     let (owner, assignment) = (Uuid::new_v4(), Assignment::default());
     log::info!("consumer {owner} stores topic {} in schema {}", kafka.topic, store.schema().as_str());
     let (topic, lease, assignment) = (kafka.topic.as_str(), consumer.lease, &assignment);
-    let keeper = LeaseKeeper { store, topic, owner, lease, assignment, status, metrics };
+    let keeper = LeaseKeeper { store, topic, owner, lease, assignment, status, metrics, told_jump: AtomicI64::new(0) };
     let housekeeper = Housekeeper { store, owner, retention_days: retention_days(consumer) };
     let pipeline = Pipeline {
         topic,
@@ -150,7 +151,8 @@ fn migrate_when_possible(store: &Store, status: &Status, shutdown: &Shutdown) ->
     false
 }
 
-fn scope_of(kafka: &KafkaConfig, consumer: &ConsumerConfig, owner: Uuid) -> Scope {
+/// What the ingest needs to know.
+pub(crate) fn scope_of(kafka: &KafkaConfig, consumer: &ConsumerConfig, owner: Uuid) -> Scope {
     Scope {
         topic: kafka.topic.clone(),
         owner,

@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use isitup_shared::crash_point;
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
 use jiff::civil::Date;
@@ -10,6 +11,7 @@ use crate::assignment::Assignment;
 use crate::ingest::{self, Batch, Directory, Scope, WriteError, Written};
 use crate::metrics::Metrics;
 use crate::status::{Part, Status};
+use crate::store::jumps::{self, Skip};
 use crate::store::offsets::{self, Move};
 use crate::store::{Fault, Session, Store, StoreError, days, gaps};
 use crate::waiting::Patience;
@@ -102,7 +104,9 @@ impl<'a> Storer<'a> {
         let link = self.link()?;
         let mut tx = link.session.begin_fast()?;
         let written = ingest::write(&mut tx, &scope, batch, &mut link.directory)?;
+        crash_point!("store.written");
         tx.commit().map_err(Failure::Commit)?;
+        crash_point!("store.committed");
         Ok(written)
     }
 
@@ -126,6 +130,7 @@ impl<'a> Storer<'a> {
             let Move { partition, epoch, next, anchor, .. } = run.offset_move();
             self.assignment.advance(partition, epoch, next, anchor.map(Vec::from));
         }
+        crash_point!("store.advanced");
     }
 
     /// Puts onto `waiting` what is to be tried next.
@@ -150,6 +155,10 @@ impl<'a> Storer<'a> {
                 Fault::Away => {
                     self.pause(&error)?;
                     waiting.push(batch);
+                }
+                Fault::Slow => {
+                    self.pause(&error)?;
+                    waiting.extend(smaller(batch));
                 }
                 Fault::Data => match batch.halve() {
                     Ok((first, second)) => waiting.extend([second, first]),
@@ -207,7 +216,11 @@ impl<'a> Storer<'a> {
     /// When the database fails.
     pub(crate) fn add_partitions(&mut self, earliest: &[(i32, i64)]) -> Result<(), StoreError> {
         let topic = self.scope.topic.clone();
-        let result = self.in_transaction(|tx| offsets::add_partitions(tx, &topic, earliest));
+        let result = self.in_transaction(|tx| {
+            let added = offsets::add_partitions(tx, &topic, earliest)?;
+            crash_point!("partitions.added");
+            Ok(added)
+        });
         let added = self.noted(result)?;
         if added > 0 {
             log::info!("{added} new partitions of {topic} found");
@@ -225,6 +238,9 @@ impl<'a> Storer<'a> {
             let moved = offsets::advance(tx, &scope.topic, scope.owner, &[skipped], scope.lease)?;
             if !moved.is_empty() {
                 gaps::insert_truncation(tx, &scope.topic, skipped.partition, lost.0, lost.1)?;
+                // Where nobody can know what was lost, the topic was made anew.
+                let why = lost.1.map_or(Skip::NewTopic, |_| Skip::Truncated);
+                jumps::note(tx, &scope.topic, skipped.partition, (skipped.expected, skipped.next), why)?;
             }
             Ok(!moved.is_empty())
         });
@@ -272,5 +288,16 @@ impl<'a> Storer<'a> {
         self.status.trouble(Part::Database, why.to_string());
         self.patience.failed(why);
         if self.retry.pause(self.shutdown) { Err(Ended) } else { Ok(()) }
+    }
+}
+
+/// The batch as two, the first one last, unless it is a single record.
+fn smaller(batch: Batch) -> Vec<Batch> {
+    match batch.halve() {
+        Ok((first, second)) => {
+            log::warn!("the database did not store a batch in time: trying smaller ones");
+            vec![second, first]
+        }
+        Err(single) => vec![single],
     }
 }

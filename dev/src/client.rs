@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::disk::Disk;
+
 /// Ending an ephemeral stack takes about half a second.
 const END_LIMIT: Duration = Duration::from_secs(30);
 
@@ -20,6 +22,8 @@ pub struct Addresses {
     pub zookeeper: Option<String>,
     /// `127.0.0.1:<port>`
     pub kafka: Option<String>,
+    /// `127.0.0.1:<port>` of each broker.
+    pub brokers: Vec<String>,
     /// `postgres://isitup:isitup@127.0.0.1:<port>/isitup`; the user is a superuser, so that tests can make databases.
     pub postgres_url: Option<String>,
     /// The demo sites: `http://127.0.0.1:<port>`
@@ -37,6 +41,10 @@ pub struct StackOptions {
     pub only: Vec<String>,
     /// Lets PostgreSQL do without fsync: faster, and still safe from kill -9 of any process.
     pub no_fsync: bool,
+    /// How many brokers; 0 means one.
+    pub brokers: usize,
+    /// Puts the first broker's data on a disk of 64 MiB that [`Stack::fill_disk`] fills up. Not with PostgreSQL.
+    pub has_small_disk: bool,
     /// Shows what the stack does on our standard error.
     pub is_verbose: bool,
 }
@@ -46,6 +54,8 @@ pub struct StackOptions {
 pub struct Stack {
     addresses: Addresses,
     console: Mutex<Console>,
+    /// Removed after the console has ended the stack.
+    disk: Option<Disk>,
 }
 
 #[derive(Debug)]
@@ -76,13 +86,20 @@ impl Stack {
     /// # Errors
     /// When a part could not be started; the message shows the end of its log.
     pub fn start_with(isitup_dev: &Path, options: &StackOptions) -> Result<Self> {
-        let mut command = Command::new(isitup_dev);
+        let disk = options.has_small_disk.then(Disk::make).transpose()?;
+        let mut command = disk.as_ref().map_or_else(|| Command::new(isitup_dev), |disk| disk.command(isitup_dev));
         command.args(["stack", "--ephemeral"]);
+        if let Some(disk) = &disk {
+            command.arg("--dir").arg(disk.folder());
+        }
         if !options.only.is_empty() {
             command.args(["--only", &options.only.join(",")]);
         }
         if options.no_fsync {
             command.arg("--no-fsync");
+        }
+        if options.brokers > 0 {
+            command.args(["--brokers", &options.brokers.to_string()]);
         }
         let errors = if options.is_verbose { Stdio::inherit() } else { Stdio::null() };
         let mut child = command
@@ -95,7 +112,7 @@ impl Stack {
         let mut console = Console { input: child.stdin.take(), output: BufReader::new(output), child };
         let line = console.read_line()?;
         match serde_json::from_str::<Addresses>(&line) {
-            Ok(addresses) => Ok(Self { addresses, console: Mutex::new(console) }),
+            Ok(addresses) => Ok(Self { addresses, console: Mutex::new(console), disk }),
             Err(_) => bail!("the stack did not start: {}", error_of(&line)),
         }
     }
@@ -112,6 +129,11 @@ impl Stack {
     #[expect(clippy::expect_used, reason = "asking for what was not started is a mistake in the test itself")]
     pub fn kafka(&self) -> &str {
         self.addresses.kafka.as_deref().expect("this stack was started without kafka")
+    }
+
+    /// The `127.0.0.1:<port>` of each broker.
+    pub fn brokers(&self) -> &[String] {
+        &self.addresses.brokers
     }
 
     /// PostgreSQL's URL.
@@ -145,7 +167,7 @@ impl Stack {
         self.tell("start", part)
     }
 
-    /// Ends a part in order: `zookeeper`, `kafka` or `postgres`.
+    /// Ends a part in order: `zookeeper`, `kafka` (of several brokers the others are `kafka-2` and so on) or `postgres`.
     ///
     /// # Errors
     /// When there is no such part.
@@ -183,6 +205,22 @@ impl Stack {
     /// When it does not run.
     pub fn resume(&self, part: &str) -> Result<()> {
         self.tell("resume", part)
+    }
+
+    /// Fills up the small disk.
+    ///
+    /// # Errors
+    /// When the stack was started without one.
+    pub fn fill_disk(&self) -> Result<()> {
+        self.disk.as_ref().context("this stack has no small disk")?.fill(self.pid())
+    }
+
+    /// Gives back what [`Stack::fill_disk`] took.
+    ///
+    /// # Errors
+    /// When it is not full.
+    pub fn free_disk(&self) -> Result<()> {
+        self.disk.as_ref().context("this stack has no small disk")?.free(self.pid())
     }
 
     fn tell(&self, verb: &str, part: &str) -> Result<()> {

@@ -4,6 +4,7 @@
 
 pub mod cli;
 mod client;
+mod disk;
 mod ending;
 mod http;
 mod proc;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use isitup_shared::config::KafkaConfig;
+use isitup_shared::crash_point;
 use isitup_shared::kafka::{self, Delivery, KafkaError, Record, Sender, partition_for};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
@@ -16,6 +17,9 @@ const MOST_PENDING: usize = 4096;
 /// Waiting for new events ends with the first one; this bounds only how fast a shutdown is noticed.
 const WAIT: Duration = Duration::from_millis(200);
 
+/// How often the topic is asked whether it has other partitions now. Somebody who adds some wants them used.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
 /// Events on their way, by partition, each partition's in order.
 pub struct Publisher {
     feed: Feed,
@@ -23,7 +27,8 @@ pub struct Publisher {
     topic: String,
     wanted_partitions: u32,
     metrics: Metrics,
-    partitions: Option<u32>,
+    /// How many there are, and when that was asked.
+    partitions: Option<(u32, Instant)>,
     /// The number of partitions that was told last.
     told: Option<u32>,
     pending: BTreeMap<i32, VecDeque<Stored>>,
@@ -82,23 +87,36 @@ impl Publisher {
         let at_most = if pending == 0 { wait } else { Duration::ZERO };
         let taken = self.feed.take(MOST_PENDING.saturating_sub(pending), at_most);
         let events = taken.map_err(|error| KafkaError::Refused(format!("the spool cannot be read back: {error}")))?;
-        for event in events {
-            self.pending.entry(partition_for(&event.key, partitions)).or_default().push_back(event);
-        }
+        self.place(events, partitions);
         self.send()
     }
 
     fn partition_count(&mut self) -> Result<u32, KafkaError> {
-        if let Some(partitions) = self.partitions {
+        if let Some((partitions, _)) = self.partitions.filter(|(_, asked)| asked.elapsed() < LOOK_EVERY) {
             return Ok(partitions);
         }
         let partitions = self.sender.partition_count(&self.topic)?;
         if self.told != Some(partitions) {
             self.told = Some(partitions);
             self.tell_partitions(partitions);
+            self.place_anew(partitions);
         }
-        self.partitions = Some(partitions);
+        self.partitions = Some((partitions, Instant::now()));
         Ok(partitions)
+    }
+
+    /// Gives what is pending the partitions that its keys have now: those it waited for may be gone for good, as a topic
+    /// made anew can have fewer. What had arrived all the same is a duplicate, which the consumer ignores.
+    fn place_anew(&mut self, partitions: u32) {
+        let mut events: Vec<Stored> = std::mem::take(&mut self.pending).into_values().flatten().collect();
+        events.sort_unstable_by_key(|event| event.seq);
+        self.place(events, partitions);
+    }
+
+    fn place(&mut self, events: impl IntoIterator<Item = Stored>, partitions: u32) {
+        for event in events {
+            self.pending.entry(partition_for(&event.key, partitions)).or_default().push_back(event);
+        }
     }
 
     /// A broker that makes topics by itself gives them its own number of partitions, which bounds how many consumers
@@ -121,9 +139,13 @@ impl Publisher {
         if records.is_empty() {
             return Ok(0);
         }
+        crash_point!("publish.begin");
         let delivery = self.sender.send(&self.topic, &records);
         drop(records);
-        self.forget(delivery)
+        crash_point!("publish.sent");
+        let acknowledged = self.forget(delivery);
+        crash_point!("publish.acknowledged");
+        acknowledged
     }
 
     /// Forgets what was acknowledged, and gives the first failure.

@@ -2,6 +2,7 @@
 //! logging, health and metrics, retries and shutdown.
 
 pub mod config;
+pub mod crash;
 pub mod event;
 pub mod http;
 pub mod kafka;

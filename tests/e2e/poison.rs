@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::harness::{Pipeline, eventually};
 
 /// A check as a producer writes it.
-fn check(producer: Uuid, seq: u64) -> Value {
+pub(crate) fn check(producer: Uuid, seq: u64) -> Value {
     let now = UtcTime::now().to_string();
     json!({
         "v": 1, "type": "check", "producer_id": producer, "seq": seq, "location": "tests", "site": "a", "url": "http://a/",
@@ -17,14 +17,44 @@ fn check(producer: Uuid, seq: u64) -> Value {
 }
 
 /// The check with one field changed.
-fn with(mut check: Value, field: &str, value: Value) -> Vec<u8> {
+pub(crate) fn with(mut check: Value, field: &str, value: Value) -> Vec<u8> {
     check[field] = value;
     check.to_string().into_bytes()
 }
 
 /// Messages beside words that the reason must have.
 fn poisons(producer: Uuid) -> Vec<(Vec<u8>, &'static str)> {
-    [poisons_of_every_check(producer), poisons_of_few(producer)].concat()
+    [poisons_of_every_check(producer), poisons_of_few(producer), poisons_of_any_kind(producer)].concat()
+}
+
+/// Bytes of other programs, or of none.
+fn poisons_of_any_kind(producer: Uuid) -> Vec<(Vec<u8>, &'static str)> {
+    // Whatever they are, they are the same in each run.
+    let random = |length: u32| (0..length).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<u8>>();
+    let deep = format!("{}{}", r#"{"a":"#.repeat(50_000), "}".repeat(50_000));
+    let valid = || check(producer, 1000);
+    let mut poisons = vec![
+        (random(1), ""),
+        (random(64), ""),
+        (random(900_000), "UTF-8"),
+        (vec![0], "not an event"),
+        (vec![0; 4096], "not an event"),
+        (b"null".to_vec(), "not an event"),
+        (b"\"check\"".to_vec(), "not an event"),
+        (deep.into_bytes(), "not an event"),
+        (with(valid(), "site", json!("x".repeat(900_000))), ""),
+        (with(valid(), "v", json!("1")), ""),
+        (with(valid(), "v", json!(1.5)), ""),
+        (with(valid(), "type", json!(null)), ""),
+        (with(valid(), "scheduled_at", json!("0001-01-01T00:00:00.000000Z")), "1970"),
+        (with(valid(), "scheduled_at", json!("9999-12-30T00:00:00.000000Z")), "ahead"),
+    ];
+    // Each field with a value of another type.
+    let wrong = |field: &&str| if *field == "site" { json!(7) } else { json!({"a": [1]}) };
+    let fields = ["producer_id", "seq", "location", "site", "url", "outcome", "timings_us", "finished_at"];
+    let timings = |field: &&str| if *field == "timings_us" { json!("7 us") } else { wrong(field) };
+    poisons.extend(fields.iter().map(|field| (with(valid(), field, timings(field)), "not an event")));
+    poisons
 }
 
 /// In fields that few checks have.

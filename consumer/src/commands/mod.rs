@@ -5,6 +5,7 @@ pub(crate) mod drop;
 pub(crate) mod health;
 pub(crate) mod migrate;
 pub(crate) mod peek;
+pub(crate) mod rejected;
 pub(crate) mod replay;
 pub(crate) mod report;
 

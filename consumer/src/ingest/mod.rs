@@ -16,4 +16,4 @@ mod write;
 pub use batch::{Batch, Run};
 pub use dates::first_kept;
 pub use directory::Directory;
-pub use write::{Scope, WriteError, Written, write};
+pub use write::{Scope, WriteError, Written, write, write_again};

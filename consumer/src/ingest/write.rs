@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use isitup_shared::crash_point;
 use isitup_shared::event::{Body, Envelope, Event};
 use jiff::civil::Date;
 use uuid::Uuid;
@@ -66,12 +67,32 @@ pub enum WriteError {
 /// See [`WriteError`].
 pub fn write(tx: &mut Tx<'_>, scope: &Scope, batch: &Batch, directory: &mut Directory) -> Result<Written, WriteError> {
     move_offsets(tx, scope, batch)?;
+    crash_point!("store.moved");
+    let (mut written, rejections) = write_again(tx, scope, batch, directory)?;
+    if !rejections.is_empty() {
+        written.rejected = rejected::insert(tx, &scope.topic, &rejections)?;
+    }
+    Ok(written)
+}
+
+/// Writes records whose offsets were passed long ago, such as those that were set aside. Returns also those that are
+/// (still) to be set aside, which is left to the caller.
+///
+/// # Errors
+/// See [`WriteError`].
+pub fn write_again<'a>(
+    tx: &mut Tx<'_>,
+    scope: &Scope,
+    batch: &'a Batch,
+    directory: &mut Directory,
+) -> Result<(Written, Vec<Rejection<'a>>), WriteError> {
     let mut writing = Writing::default();
     let events = dated_events(tx, scope, batch, &mut writing.rejections)?;
     add_producers(tx, directory, &events)?;
     writing.store_checks(tx, directory, &events)?;
+    crash_point!("store.checks_written");
     writing.store_words(tx, &events)?;
-    writing.finish(tx, scope)
+    writing.finish(tx)
 }
 
 /// What a transaction has gathered so far.
@@ -125,15 +146,11 @@ impl<'a> Writing<'a> {
         self.rejections.push(Rejection { partition, offset, raw, reason, number, is_doubled: true });
     }
 
-    fn finish(self, tx: &mut Tx<'_>, scope: &Scope) -> Result<Written, WriteError> {
-        let mut written = self.written;
-        if !self.rejections.is_empty() {
-            written.rejected = rejected::insert(tx, &scope.topic, &self.rejections)?;
-        }
+    fn finish(self, tx: &mut Tx<'_>) -> Result<(Written, Vec<Rejection<'a>>), WriteError> {
         if !self.marks.is_empty() {
             dirty::mark(tx, &self.marks.into_iter().collect::<Vec<_>>())?;
         }
-        Ok(written)
+        Ok((self.written, self.rejections))
     }
 }
 

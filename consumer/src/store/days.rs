@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use isitup_shared::crash_point;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use postgres::Row;
@@ -43,6 +44,7 @@ pub fn ensure(tx: &mut Tx<'_>, day: Date) -> Result<(), StoreError> {
     if !is_new {
         return Ok(());
     }
+    crash_point!("day.named");
     let (schema, name, until) = (tx.schema().to_string(), partition_name(day), day.saturating_add(1.day()));
     // A name of digits and a quoted schema: nothing here comes from outside.
     let mut commands = String::new();
@@ -53,7 +55,21 @@ pub fn ensure(tx: &mut Tx<'_>, day: Date) -> Result<(), StoreError> {
              FOR VALUES FROM ('{day} 00:00:00+00') TO ('{until} 00:00:00+00')"
     );
     debug_assert!(written.is_ok());
-    tx.batch(&commands)
+    tx.batch(&commands)?;
+    crash_point!("day.made");
+    Ok(())
+}
+
+/// Those of `days` that retention has dropped: their numbers are summed up, and their rows gone.
+///
+/// # Errors
+/// When the statement fails.
+pub fn dropped(tx: &mut Tx<'_>, days: &[Date]) -> Result<Vec<Date>, StoreError> {
+    let rows = tx.query(
+        "SELECT day FROM audit_day a WHERE day = ANY ($1) AND NOT EXISTS (SELECT FROM result_day d WHERE d.day = a.day)",
+        &[&days],
+    )?;
+    rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
 /// Today in UTC, by the database's clock.
@@ -131,6 +147,7 @@ pub fn remove(session: &mut Session, schema: &str, old: &OldPartition) -> Result
     if let Some(how) = detach {
         session.execute_alone(&format!("ALTER TABLE {schema}.result DETACH PARTITION {schema}.{name} {how}"))?;
     }
+    crash_point!("day.detached");
     session.execute_alone(&format!("DROP TABLE {schema}.{name}"))
 }
 

@@ -11,6 +11,8 @@ pub enum Fault {
     Data,
     /// Two transactions were in each other's way: try again at once.
     Conflict,
+    /// The server gave up on a statement that took too long: ask for less at a time, after a pause.
+    Slow,
     /// The database is away or refuses: try again after a pause, on a new connection.
     Away,
 }
@@ -57,6 +59,8 @@ fn fault_of(state: &SqlState) -> Fault {
         Fault::Data
     } else if [&SqlState::T_R_DEADLOCK_DETECTED, &SqlState::T_R_SERIALIZATION_FAILURE].contains(&state) {
         Fault::Conflict
+    } else if *state == SqlState::QUERY_CANCELED {
+        Fault::Slow
     } else {
         Fault::Away
     }
@@ -116,6 +120,7 @@ mod tests {
             assert_eq!(fault(code), Fault::Data, "{code}");
         }
         assert_eq!([fault("40P01"), fault("40001")], [Fault::Conflict; 2]);
+        assert_eq!(fault("57014"), Fault::Slow);
         for code in ["57P01", "53100", "42P01", "23505", "25006"] {
             assert_eq!(fault(code), Fault::Away, "{code}");
         }

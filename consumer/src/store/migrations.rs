@@ -1,6 +1,7 @@
 //! Brings the schema up to date: creates it where it is missing and runs each numbered migration once.
 
 use isitup_shared::config::SchemaName;
+use isitup_shared::crash_point;
 use postgres::{Client, NoTls};
 use refinery::{Migration, Runner};
 use refinery_core::traits::sync::{Migrate, Query, Transaction};
@@ -10,11 +11,12 @@ use super::{Store, StoreError};
 /// The int8multirange type, which the audit counts with, is this old.
 const OLDEST_SERVER: i32 = 140_000;
 
-const MIGRATIONS: [(&str, &str); 4] = [
+const MIGRATIONS: [(&str, &str); 5] = [
     ("V1__tables", include_str!("../../migrations/V1__tables.sql")),
     ("V2__views", include_str!("../../migrations/V2__views.sql")),
     ("V3__roles", include_str!("../../migrations/V3__roles.sql")),
     ("V4__truth", include_str!("../../migrations/V4__truth.sql")),
+    ("V5__watching", include_str!("../../migrations/V5__watching.sql")),
 ];
 
 impl Store {
@@ -36,11 +38,14 @@ impl Store {
             "SELECT pg_advisory_xact_lock(hashtextextended('isitup migrate ' || $1, 0))",
             &[&self.schema().as_str()],
         )?;
+        crash_point!("migrate.locked");
         let schema = self.schema();
         if lock.query_opt("SELECT FROM pg_namespace WHERE nspname = $1", &[&schema.as_str()])?.is_none() {
             self.driver_config().connect(NoTls)?.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"))?;
+            crash_point!("migrate.schema_made");
         }
         let applied = self.run_migrations();
+        crash_point!("migrate.applied");
         lock.commit()?;
         applied
     }

@@ -10,6 +10,7 @@ pub mod dirty;
 mod error;
 pub mod gaps;
 pub mod incidents;
+pub mod jumps;
 pub mod leases;
 pub mod maintenance;
 pub mod migrations;

@@ -159,7 +159,7 @@ fn keep_running(args: &SetupArgs, ports: Ports, context: &Context, board: &Board
     let wanted = Wanted {
         kinds: [Kind::Kafka, Kind::Postgres].into(),
         zookeeper: ports.zookeeper,
-        kafka: ports.kafka,
+        kafka: vec![ports.kafka],
         postgres: ports.postgres,
         fsync: true,
     };

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use serde::Serialize;
 use serde_json::json;
 
 use super::console;
 use super::home::Home;
+use super::kafka::MOST;
 use super::part::Context;
 use super::parts::{Kind, Parts, Wanted};
 use super::ports::Port;
@@ -40,6 +42,9 @@ pub(crate) struct StackArgs {
     /// Kafka's port [default: a free one]
     #[arg(long, value_name = "PORT")]
     kafka_port: Option<u16>,
+    /// How many brokers: kafka, kafka-2, kafka-3 and so on, all but the first on free ports
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = RangedU64ValueParser::<usize>::new().range(1..=MOST as u64))]
+    brokers: usize,
     /// PostgreSQL's port [default: a free one]
     #[arg(long, value_name = "PORT")]
     postgres_port: Option<u16>,
@@ -88,9 +93,13 @@ fn serve(args: &StackArgs, home: Arc<Home>, spawner: Spawner, ending: &Ending, l
 fn start(args: &StackArgs, context: &Context) -> Result<(Parts, Addresses)> {
     let all = [Kind::Kafka, Kind::Postgres, Kind::Sites];
     let kinds = if args.only.is_empty() { all.into() } else { args.only.iter().copied().collect() };
+    let mut kafka = vec![Port::given_or_free(args.kafka_port, "kafka")?];
+    for _ in 1..args.brokers {
+        kafka.push(Port::free()?);
+    }
     let wanted = Wanted {
         zookeeper: Port::given_or_free(args.zookeeper_port, "zookeeper")?,
-        kafka: Port::given_or_free(args.kafka_port, "kafka")?,
+        kafka,
         postgres: Port::given_or_free(args.postgres_port, "postgres")?,
         fsync: !args.no_fsync,
         kinds,
@@ -100,6 +109,7 @@ fn start(args: &StackArgs, context: &Context) -> Result<(Parts, Addresses)> {
     let addresses = Addresses {
         zookeeper: parts.zookeeper(),
         kafka: parts.kafka(),
+        brokers: parts.brokers(),
         postgres_url: parts.postgres_url(),
         sites: sites.as_ref().map(|sites| format!("http://{}", sites.plain)),
         sites_tls: sites.as_ref().map(|sites| format!("https://{}", sites.tls)),

@@ -1,4 +1,4 @@
-//! One Kafka broker, on ZooKeeper.
+//! A Kafka broker, alone or one of several, on ZooKeeper.
 
 use std::time::{Duration, Instant};
 
@@ -15,22 +15,32 @@ use crate::process::Launch;
 const SESSION: Duration = Duration::from_secs(3);
 const EXPIRY_LIMIT: Duration = Duration::from_secs(20);
 
+/// The parts' names, by number.
+const NAMES: [&str; 5] = ["kafka", "kafka-2", "kafka-3", "kafka-4", "kafka-5"];
+/// The most brokers of a stack.
+pub(crate) const MOST: usize = NAMES.len();
+
 /// One broker.
 pub(crate) struct Kafka {
     pub(crate) zookeeper: u16,
+    /// From 1 on.
+    pub(crate) number: usize,
+    /// How many brokers there are.
+    pub(crate) of: usize,
 }
 
 impl Program for Kafka {
     fn name(&self) -> &'static str {
-        "kafka"
+        NAMES.get(self.number - 1).copied().unwrap_or("kafka")
     }
 
     /// Waits until ZooKeeper has forgotten the broker that ran before.
     fn prepare(&self, context: &Context) -> Result<()> {
         let until = Instant::now() + EXPIRY_LIMIT;
+        let session = format!("/brokers/ids/{}", self.number);
         loop {
             let why = match probe::zookeeper_word(self.zookeeper, "dump") {
-                Ok(sessions) if !sessions.contains("/brokers/ids/1") => return Ok(()),
+                Ok(sessions) if !sessions.contains(&session) => return Ok(()),
                 Ok(_) => "still holds the session of the broker that was killed".to_owned(),
                 Err(error) => format!("does not answer ({error}): start it first"),
             };
@@ -43,9 +53,10 @@ impl Program for Kafka {
 
     fn launch(&self, context: &Context, port: &Port) -> Result<Launch> {
         let data = context.home.data(self.name());
-        let settings = settings(&data.display().to_string(), port.number(), self.zookeeper);
-        let settings = context.home.write_settings("kafka.properties", &settings)?;
-        Ok(jars::java(context, self.name(), &data, "384m")?.args(["kafka.Kafka".into(), settings.into_os_string()]))
+        let settings = settings(&data.display().to_string(), port.number(), self.zookeeper) + &self.replication();
+        let settings = context.home.write_settings(&format!("{}.properties", self.name()), &settings)?;
+        let heap = if self.of == 1 { "384m" } else { "256m" };
+        Ok(jars::java(context, self.name(), &data, heap)?.args(["kafka.Kafka".into(), settings.into_os_string()]))
     }
 
     fn probe(&self, port: u16) -> Probe {
@@ -61,12 +72,20 @@ impl Program for Kafka {
     }
 }
 
-/// What differs from Kafka's defaults: one broker is all there is, it is small, starts fast and is reached from here only.
+impl Kafka {
+    /// As many replicas as there are brokers, and one broker may be away.
+    fn replication(&self) -> String {
+        let (number, of) = (self.number, self.of);
+        let least = of.saturating_sub(1).max(1);
+        format!("broker.id={number}\ndefault.replication.factor={of}\nmin.insync.replicas={least}\n")
+    }
+}
+
+/// What differs from Kafka's defaults: a broker is one of few, it is small, starts fast and is reached from here only.
 fn settings(data: &str, port: u16, zookeeper: u16) -> String {
     let session = SESSION.as_millis();
     format!(
-        "broker.id=1
-listeners=PLAINTEXT://127.0.0.1:{port}
+        "listeners=PLAINTEXT://127.0.0.1:{port}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}
 zookeeper.connect=127.0.0.1:{zookeeper}
 zookeeper.session.timeout.ms={session}

@@ -29,7 +29,8 @@ pub(crate) enum Kind {
 pub(crate) struct Wanted {
     pub(crate) kinds: BTreeSet<Kind>,
     pub(crate) zookeeper: Port,
-    pub(crate) kafka: Port,
+    /// One for each broker.
+    pub(crate) kafka: Vec<Port>,
     pub(crate) postgres: Port,
     pub(crate) fsync: bool,
 }
@@ -37,7 +38,7 @@ pub(crate) struct Wanted {
 /// The servers of one stack. Dropped, they are killed.
 pub(crate) struct Parts {
     zookeeper: Option<Part>,
-    kafka: Option<Part>,
+    kafka: Vec<Part>,
     postgres: Option<Part>,
 }
 
@@ -53,7 +54,8 @@ impl Parts {
         let start = |part: &mut Part| -> Result<()> { part.start().inspect(|()| told(part)) };
         let (kafka, database) = thread::scope(|scope| {
             let database = scope.spawn(|| postgres.as_mut().map_or(Ok(()), start));
-            let kafka = start_kafka(&mut zookeeper, with_kafka.then_some(wanted.kafka), context, &start);
+            let kafka =
+                start_kafka(&mut zookeeper, if with_kafka { wanted.kafka } else { Vec::new() }, context, &start);
             (kafka, database.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         match (kafka, database) {
@@ -92,7 +94,12 @@ impl Parts {
 
     /// `127.0.0.1:<port>`
     pub(crate) fn kafka(&self) -> Option<String> {
-        self.kafka.as_ref().map(|part| part.port().address())
+        self.brokers().into_iter().next()
+    }
+
+    /// `127.0.0.1:<port>` of each broker.
+    pub(crate) fn brokers(&self) -> Vec<String> {
+        self.kafka.iter().map(|part| part.port().address()).collect()
     }
 
     /// The database's URL, password and all: it is no secret.
@@ -108,14 +115,22 @@ pub(crate) fn database_url(port: u16) -> String {
 
 fn start_kafka(
     zookeeper: &mut Option<Part>,
-    port: Option<Port>,
+    ports: Vec<Port>,
     context: &Context,
-    start: &dyn Fn(&mut Part) -> Result<()>,
-) -> Result<Option<Part>> {
-    let Some(zookeeper) = zookeeper else { return Ok(None) };
+    start: &(dyn Fn(&mut Part) -> Result<()> + Sync),
+) -> Result<Vec<Part>> {
+    let Some(zookeeper) = zookeeper else { return Ok(Vec::new()) };
     start(zookeeper)?;
-    let Some(port) = port else { return Ok(None) };
-    let mut kafka = Part::new(Box::new(Kafka { zookeeper: zookeeper.port().number() }), context, port);
-    start(&mut kafka)?;
-    Ok(Some(kafka))
+    let (of, zookeeper) = (ports.len(), zookeeper.port().number());
+    let broker = |(port, number)| Part::new(Box::new(Kafka { zookeeper, number, of }), context, port);
+    let mut brokers: Vec<Part> = ports.into_iter().zip(1..).map(broker).collect();
+    let started: Vec<Result<()>> = thread::scope(|scope| {
+        let starts: Vec<_> = brokers.iter_mut().map(|part| scope.spawn(move || start(part))).collect();
+        let join = |thread: thread::ScopedJoinHandle<'_, _>| {
+            thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        starts.into_iter().map(join).collect()
+    });
+    started.into_iter().collect::<Result<()>>()?;
+    Ok(brokers)
 }

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use isitup_shared::crash_point;
 use uuid::Uuid;
 
 const NAME: &str = "identity";
@@ -51,11 +52,17 @@ impl Identity {
     fn write(&self, reserved: u64) -> io::Result<()> {
         let line = format!("{} {reserved}", self.producer_id);
         let temporary = self.path.with_extension("new");
+        crash_point!("identity.begin");
         let mut file = File::create(&temporary)?;
         writeln!(file, "{line} {:08x}", crc32fast::hash(line.as_bytes()))?;
+        crash_point!("identity.written");
         file.sync_all()?;
+        crash_point!("identity.synced");
         fs::rename(&temporary, &self.path)?;
-        self.path.parent().map_or(Ok(()), sync_folder)
+        crash_point!("identity.renamed");
+        self.path.parent().map_or(Ok(()), sync_folder)?;
+        crash_point!("identity.durable");
+        Ok(())
     }
 }
 

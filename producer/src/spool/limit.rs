@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::atomic::Ordering;
 
+use isitup_shared::crash_point;
 use isitup_shared::event::{Draft, Gap, GapReason, Rank};
 
 use super::record::Stored;
@@ -46,8 +47,11 @@ impl Writer {
             self.shared.lock().forget_queue();
             // First the word that they are gone, then the deed: a crash between finds both and does the deed. The mark
             // stays, so that nobody may hand them to Kafka in between.
+            crash_point!("thin.begin");
             self.write(&drafts, self.mark)?;
+            crash_point!("thin.declared");
             bytes = segment::rewrite(segment, contents.producer_id.unwrap_or(self.producer_id()), &kept)?;
+            crash_point!("thin.done");
             self.shared.depth.fetch_sub(i64::try_from(dropped.len()).unwrap_or(0), Ordering::Relaxed);
         }
         self.resized(&segment.path, bytes, Some(most_dropped));

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex};
 
 use isitup_shared::config::SpoolConfig;
+use isitup_shared::crash_point;
 use isitup_shared::event::{self, Body, Draft, Gap, GapReason, Sealer, SeqRange};
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
@@ -44,6 +45,9 @@ impl Spool {
         let (identity, is_new) = identify(folder, &segments).map_err(io("read"))?;
         let survey = Survey::of(segments, &identity, is_new).map_err(io("read"))?;
         let gaps = survey.losses();
+        if !gaps.is_empty() {
+            crash_point!("mend.begin");
+        }
         let mut writer = survey.writer(config, lock, identity, location).map_err(io("written"))?;
         writer.commit_gaps(&gaps).map_err(io("written"))?;
         survey.mend(&mut writer).map_err(io("written"))?;
@@ -190,6 +194,9 @@ impl Survey {
         identity.reserve(self.next_seq)?;
         let (tail, segment) = Tail::create(&config.path, identity.producer_id, self.next_seq, 0)?;
         let mut segments = self.segments.clone();
+        // A producer that died before its first event left a segment of this name, which has just become ours. Listed
+        // twice, it would be removed as one that holds nothing.
+        segments.retain(|other| other.path != segment.path);
         segments.push(segment);
         let oldest = self.oldest.map_or(0, UtcTime::as_micros);
         let shared = Shared {
@@ -225,11 +232,13 @@ impl Survey {
     /// Rewrites segments without what is damaged or declared gone, now that the gaps are on disk.
     fn mend(&self, writer: &mut Writer) -> io::Result<()> {
         for segment in &self.to_mend {
+            crash_point!("mend.declared");
             let contents = segment::read(segment, u64::MAX)?;
             let keep = |event: &Stored| self.kept.iter().any(|range| contains(range, event.seq));
             let events: Vec<Stored> = contents.events.into_iter().filter(keep).collect();
             let bytes = segment::rewrite(segment, contents.producer_id.unwrap_or(writer.producer_id()), &events)?;
             writer.resized(&segment.path, bytes, None);
+            crash_point!("mend.done");
         }
         Ok(())
     }

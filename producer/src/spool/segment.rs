@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use isitup_shared::crash_point;
 use isitup_shared::event::Rank;
 use uuid::Uuid;
 
@@ -52,11 +53,15 @@ impl Tail {
         let size = SIZE.max((HEAD_SIZE + at_least) as u64);
         let mut head = Vec::new();
         record::write_head(&mut head, &Head { producer_id, size });
+        crash_point!("segment.begin");
         let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        crash_point!("segment.named");
         file.set_len(size)?;
         file.write_all_at(&head, 0)?;
+        crash_point!("segment.headed");
         file.sync_all()?;
         sync_folder(folder)?;
+        crash_point!("segment.durable");
         let segment =
             Segment { path, first_seq, last_seq: first_seq.saturating_sub(1), bytes: head.len() as u64, thinned: None };
         Ok((Self { file, end: head.len() as u64, size }, segment))
@@ -69,8 +74,11 @@ impl Tail {
 
     /// Writes `records` and makes them durable. After an error none of them count, and the call may be repeated.
     pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
+        crash_point!("spool.begin");
         self.file.write_all_at(records, self.end)?;
+        crash_point!("spool.written");
         self.file.sync_data()?;
+        crash_point!("spool.durable");
         self.end += records.len() as u64;
         Ok(())
     }
@@ -147,8 +155,11 @@ pub(super) fn rewrite(segment: &Segment, producer_id: Uuid, events: &[Stored]) -
     }
     let temporary = segment.path.with_extension("new");
     fs::write(&temporary, &records)?;
+    crash_point!("rewrite.written");
     File::open(&temporary)?.sync_all()?;
+    crash_point!("rewrite.synced");
     fs::rename(&temporary, &segment.path)?;
+    crash_point!("rewrite.renamed");
     if let Some(folder) = segment.path.parent() {
         sync_folder(folder)?;
     }

@@ -148,6 +148,24 @@ fn copy_folder(from: &Path, to: &Path) {
 }
 
 #[test]
+fn a_spool_killed_before_its_first_event_does_not_later_remove_the_segment_it_writes_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, copy) = (config(folder.path()), SpoolConfig { path: folder.path().join("copy"), max_size: 1 << 30 });
+    // As good as killed: a segment is there, and nothing is in it. The next one begins at the same number.
+    drop(Spool::open(&config, "here").unwrap());
+    let mut running = open(&config);
+    running.put(10);
+    assert_eq!(running.take(10).len(), 10);
+    running.put(10);
+    assert_eq!(segments(&config).len(), 1, "the segment that is being written was removed");
+
+    copy_folder(&config.path, &copy.path);
+    let mut restarted = open(&copy);
+    restarted.put(1);
+    assert_eq!(seqs(&restarted.take(21)), (1..=21).collect::<Vec<_>>(), "a number is issued again");
+}
+
+#[test]
 fn two_producers_on_one_spool_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
+use isitup_shared::crash_point;
 use isitup_shared::event::{Draft, Gap, Rank, Sealer};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
@@ -166,6 +167,7 @@ impl Writer {
             segment.bytes += self.records.len() as u64;
         }
         self.shared.publish(batch, mark.handed);
+        crash_point!("spool.published");
         Ok(())
     }
 
@@ -187,9 +189,11 @@ impl Writer {
         let mut state = self.shared.lock();
         while state.segments.len() > 1 && state.segments[0].last_seq <= self.mark.acked {
             let segment = state.segments.remove(0);
+            crash_point!("unlink.begin");
             if let Err(error) = fs::remove_file(&segment.path) {
                 log::warn!("{} cannot be removed: {error}", segment.path.display());
             }
+            crash_point!("unlink.done");
         }
     }
 }

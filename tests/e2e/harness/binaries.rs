@@ -5,6 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+/// What builds the programs with points to die at, as in the Makefile.
+const FAILPOINTS: &str = "cargo build --workspace --features isitup-producer/failpoints,isitup-consumer/failpoints \
+                          --bin isitup-producer-failpoints --bin isitup-consumer-failpoints";
+
 /// A program of the workspace, which must be as new as its sources were when it was first asked for.
 pub(crate) fn fresh(name: &str) -> PathBuf {
     static KNOWN: Mutex<Option<HashMap<String, PathBuf>>> = Mutex::new(None);
@@ -13,9 +17,10 @@ pub(crate) fn fresh(name: &str) -> PathBuf {
     if let Some(path) = known.get(name) {
         return path.clone();
     }
-    let path = isitup_dev::binary(name).unwrap_or_else(|error| panic!("{error}"));
+    let remedy = if name.ends_with("-failpoints") { FAILPOINTS } else { "cargo build --workspace" };
+    let path = isitup_dev::binary(name).unwrap_or_else(|error| panic!("{error}; here: `{remedy}`"));
     if let Some(source) = newer_source(&path) {
-        panic!("{} is older than {source}: run `cargo build --workspace`", path.display());
+        panic!("{} is older than {source}: run `{remedy}`", path.display());
     }
     known.insert(name.to_owned(), path.clone());
     path

@@ -1,11 +1,12 @@
 //! The services as processes: started, asked, killed; what they said is shown when a test fails.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -36,8 +37,7 @@ pub(crate) struct Finished {
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);
 
-/// `program`, to be killed by the kernel should the thread that starts it end: each test runs in a thread of its own.
-/// Without the environment's settings of isitup, which are not meant for tests.
+/// `program`, to be killed by the kernel should this process die in whatever way. Without the environment's settings of isitup, which are not meant for tests.
 pub(crate) fn command(program: &str) -> Command {
     let program = binaries::fresh(program);
     let mut command = Command::new("setpriv");
@@ -54,7 +54,7 @@ impl Service {
     /// Starts `command` under a name for people.
     pub(crate) fn start(name: &str, mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let mut child = spawn(command).unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let log = Lines::gather(child.stderr.take().unwrap());
         let output = Lines::gather(child.stdout.take().unwrap());
         Self { name: name.to_owned(), child, log, output }
@@ -77,6 +77,12 @@ impl Service {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// The memory it has, in KiB, while it runs.
+    pub(crate) fn resident_kib(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+    }
+
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
@@ -93,6 +99,29 @@ impl Service {
         // The streams end with the process, and the threads that read them soon after.
         eventually("its output was read", || self.log.is_complete() && self.output.is_complete());
         Finished { code, output: self.output.text(), log: self.log.text() }
+    }
+
+    /// Waits until it has died at a point of [`isitup_shared::crash`].
+    #[track_caller]
+    pub(crate) fn dies_at(mut self, point: &str) {
+        eventually(&format!("{} dies at {point}", self.name), || self.has_ended());
+        let words = format!("dies at {point}");
+        eventually("its output was read", || self.log.is_complete());
+        let (status, log) = (self.child.wait().unwrap(), self.log.text());
+        assert!(status.code().is_none() && log.contains(&words), "no death at {point}, but {status}:\n{log}");
+    }
+
+    /// Waits a while for it to end, and kills it when it does not. Whether it ended by itself.
+    pub(crate) fn ends_within(mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            if self.has_ended() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.kill9();
+        false
     }
 
     /// What it has written to its standard output, whole lines.
@@ -113,6 +142,11 @@ impl Service {
         });
     }
 
+    /// How many lines of its log have these words.
+    pub(crate) fn times_logged(&self, words: &str) -> usize {
+        self.log.lock().iter().filter(|line| line.contains(words)).count()
+    }
+
     /// The status and text it answers to a GET of `path`.
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
         http::get(self.address(), path).unwrap_or_else(|error| panic!("{} answers nothing: {error}", self.name))
@@ -130,6 +164,20 @@ impl Service {
     pub(crate) fn wait_until_published(&self, events: u32) {
         eventually(&format!("{events} events are published"), || {
             self.metric("isitup_events_published_total") >= f64::from(events)
+        });
+    }
+
+    /// Waits until nearly all that a producer has is published; a busy one has always some events under way.
+    #[track_caller]
+    pub(crate) fn wait_for_empty_spool(&self) {
+        eventually("the spool is empty again", || self.metric("isitup_spool_events") < 300.0);
+    }
+
+    /// Waits until a consumer says that it is ready, or that it is not.
+    #[track_caller]
+    pub(crate) fn wait_for_readiness(&self, status: u16) {
+        eventually(&format!("{} answers {status} when asked whether it is ready", self.name), || {
+            self.get("/health/ready").0 == status
         });
     }
 
@@ -154,6 +202,25 @@ impl Drop for Service {
             eprintln!("--- the end of what {} said ---\n{}\n---", self.name, log[hidden..].join("\n"));
         }
     }
+}
+
+/// Starts a process from a thread that lives as long as this process: the kernel's `pdeathsig` goes by the thread that
+/// started the child, and a service may outlive the thread that asked for it.
+fn spawn(command: Command) -> io::Result<Child> {
+    type Order = (Command, mpsc::Sender<io::Result<Child>>);
+    static NURSERY: LazyLock<Mutex<mpsc::Sender<Order>>> = LazyLock::new(|| {
+        let (sender, orders) = mpsc::channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, reply) in orders {
+                // Whoever asked may have failed meanwhile.
+                let _ = reply.send(command.spawn());
+            }
+        });
+        Mutex::new(sender)
+    });
+    let (reply, child) = mpsc::channel();
+    NURSERY.lock().unwrap_or_else(PoisonError::into_inner).send((command, reply)).unwrap();
+    child.recv().unwrap()
 }
 
 impl Lines {

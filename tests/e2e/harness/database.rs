@@ -1,7 +1,7 @@
 //! A pipeline's schema, asked in SQL.
 
 use postgres::types::{FromSqlOwned, ToSql};
-use postgres::{Client, Config, NoTls};
+use postgres::{Client, Config, NoTls, Row};
 
 /// A connection that finds the pipeline's schema first.
 pub(crate) struct Database {
@@ -30,8 +30,18 @@ impl Database {
     /// The first column of all rows.
     #[track_caller]
     pub(crate) fn column<T: FromSqlOwned>(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Vec<T> {
-        let rows = self.client.query(sql, parameters).unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        rows.iter().map(|row| row.get(0)).collect()
+        self.rows(sql, parameters).iter().map(|row| row.get(0)).collect()
+    }
+
+    /// All rows.
+    #[track_caller]
+    pub(crate) fn rows(&mut self, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> Vec<Row> {
+        self.client.query(sql, parameters).unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+    }
+
+    /// All rows, or why there are none.
+    pub(crate) fn try_rows(&mut self, sql: &str) -> Result<Vec<Row>, postgres::Error> {
+        self.client.query(sql, &[])
     }
 
     /// Runs commands, which may fail.

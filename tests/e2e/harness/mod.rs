@@ -1,22 +1,27 @@
-//! What the tests are written with: servers, a pipeline on them, sites to check, and the proofs at the end.
+//! What the tests are written with: servers, a pipeline on them, sites to check, and the oracle that judges at the end.
 
 mod binaries;
 mod child;
+mod cluster;
 mod database;
 mod http;
+pub(crate) mod oracle;
 mod pgbouncer;
 mod pipeline;
 mod postgres;
-mod proofs;
+mod proof;
+pub(crate) mod proxy;
 mod servers;
 pub(crate) mod site;
 mod topic;
 mod waiting;
 
 pub(crate) use child::{Finished, Service, command};
+pub(crate) use cluster::{Cluster, Election};
 pub(crate) use database::Database;
 pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use postgres::OwnPostgres;
+pub(crate) use proof::without_ranges;
 pub(crate) use servers::{OwnServers, shared_servers};
 pub(crate) use waiting::{eventually, within};

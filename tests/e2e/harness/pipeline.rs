@@ -6,13 +6,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use isitup_dev::Stack;
-use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::child::{self, Finished, Service};
 use super::database::Database;
-use super::proofs;
 use super::servers::shared_servers;
 use super::site::Site;
 use super::topic::Topic;
@@ -26,6 +24,8 @@ pub(crate) struct Pipeline<'a> {
     interval: Duration,
     lease: Duration,
     postgres_url: String,
+    /// Where the services find Kafka, when not where it is.
+    broker: Option<String>,
     /// Where the tests look.
     database_url: String,
     sites: Vec<String>,
@@ -47,6 +47,15 @@ impl Pipeline<'static> {
 impl<'a> Pipeline<'a> {
     /// On the given servers.
     pub(crate) fn on(servers: &'a Stack, name: &str) -> Self {
+        Self::made_of(servers, servers.postgres_url(), name)
+    }
+
+    /// On the Kafka of the given servers, and the database that tests share.
+    pub(crate) fn with_kafka_of(servers: &'a Stack, name: &str) -> Self {
+        Self::made_of(servers, shared_servers().postgres_url(), name)
+    }
+
+    fn made_of(servers: &'a Stack, database_url: &str, name: &str) -> Self {
         let unique = Uuid::new_v4().simple().to_string();
         Self {
             servers,
@@ -54,8 +63,9 @@ impl<'a> Pipeline<'a> {
             name: format!("{name}_{}", &unique[..8]),
             interval: Duration::from_millis(500),
             lease: Duration::from_secs(15),
-            postgres_url: servers.postgres_url().to_owned(),
-            database_url: servers.postgres_url().to_owned(),
+            postgres_url: database_url.to_owned(),
+            broker: None,
+            database_url: database_url.to_owned(),
             sites: Vec::new(),
             passing: Vec::new(),
             more: String::new(),
@@ -77,6 +87,11 @@ impl<'a> Pipeline<'a> {
     /// Where else PostgreSQL is, or with whose name and password.
     pub(crate) fn postgres_url(self, postgres_url: String) -> Self {
         Self { postgres_url, ..self }
+    }
+
+    /// Where else the services find Kafka. The tests themselves go straight to it.
+    pub(crate) fn broker(self, address: String) -> Self {
+        Self { broker: Some(address), ..self }
     }
 
     /// Where the proofs look for what is stored, when not in the servers' database.
@@ -156,6 +171,23 @@ impl<'a> Pipeline<'a> {
         Service::start("the consumer", self.command("isitup-consumer", args))
     }
 
+    /// Starts a producer that dies or stands still where `orders` say: see [`isitup_shared::crash`].
+    pub(crate) fn armed_producer(&self, orders: &str) -> Service {
+        self.armed("the armed producer", "isitup-producer-failpoints", orders, &[])
+    }
+
+    /// Starts a consumer that dies or stands still where `orders` say: see [`isitup_shared::crash`].
+    pub(crate) fn armed_consumer(&self, orders: &str) -> Service {
+        self.armed("the armed consumer", "isitup-consumer-failpoints", orders, &[])
+    }
+
+    /// Starts `program` with points and settings in its environment.
+    pub(crate) fn armed(&self, name: &str, program: &str, orders: &str, settings: &[(&str, &str)]) -> Service {
+        let mut command = self.command(program, &[]);
+        command.env("FAILPOINTS", orders).envs(settings.iter().copied());
+        Service::start(name, command)
+    }
+
     /// Runs a command of the consumer to its end.
     pub(crate) fn ask(&self, args: &[&str]) -> Finished {
         self.consumer_with(args).wait()
@@ -180,7 +212,7 @@ impl<'a> Pipeline<'a> {
 
     /// The topic.
     pub(crate) fn topic(&self) -> Topic {
-        Topic::at(self.servers.kafka(), &self.name)
+        Topic::at(self.servers.brokers(), &self.name)
     }
 
     /// The name of the topic and of the schema.
@@ -237,59 +269,32 @@ impl<'a> Pipeline<'a> {
         });
     }
 
-    /// What `audit --json` says.
-    #[track_caller]
-    pub(crate) fn audit(&self) -> (Option<i32>, Value) {
-        let audit = self.ask(&["audit", "--json"]);
-        let value =
-            serde_json::from_str(&audit.output).unwrap_or_else(|_| panic!("the audit gives no JSON: {audit:?}"));
-        (audit.code, value)
+    /// The names of all sites.
+    pub(super) fn sites(&self) -> &[String] {
+        &self.sites
     }
 
-    /// Ends the producer in order and proves that all it was to do was done: everything that it numbered is on the topic
-    /// and stored once, just as it was told; every slot of every site is a row or declared; and `audit` says so too.
-    #[track_caller]
-    pub(crate) fn prove(&self, producer: Service) {
-        let ended = producer.sigterm();
-        assert_eq!(ended.code, Some(0), "the producer did not end well:\n{}", ended.log);
-        self.prove_stored();
+    /// Those of them that come or go while the producer runs.
+    pub(super) fn passing_sites(&self) -> &[String] {
+        &self.passing
     }
 
-    /// The proof alone, for a producer that has ended.
-    #[track_caller]
-    pub(crate) fn prove_stored(&self) {
-        self.wait_until_read();
-        assert_eq!(self.database().column::<String>("SELECT reason FROM rejected", &[]), [""; 0]);
-        let wrong = self.faults();
-        let few = wrong.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n");
-        assert!(wrong.is_empty(), "{} things are wrong, such as\n{few}", wrong.len());
-        let (code, audit) = self.audit();
-        assert_eq!((code, &audit["ok"]), (Some(0), &Value::Bool(true)), "{audit}");
-    }
-
-    /// What the tests' own audit finds wrong: see [`proofs`].
-    #[track_caller]
-    pub(crate) fn faults(&self) -> Vec<String> {
-        let mut database = self.database();
-        let messages: Vec<String> =
-            self.topic().messages().into_iter().map(|m| String::from_utf8(m).unwrap()).collect();
-        database.column::<i64>(proofs::LOAD_MESSAGES, &[&messages]);
-        let interval = i64::try_from(self.interval.as_micros()).unwrap();
-        let mut faults: Vec<String> = database.column(proofs::OTHERWISE_NUMBERED, &[]);
-        faults.extend(database.column::<String>(proofs::OTHERWISE_STORED, &[]));
-        faults.extend(database.column::<String>(proofs::UNACCOUNTED_SLOTS, &[&self.sites, &interval, &self.passing]));
-        faults
+    /// How often each site is checked.
+    pub(super) fn interval(&self) -> Duration {
+        self.interval
     }
 
     /// Writes the configuration as it is now, and gives its path.
     pub(crate) fn write_config(&self) -> PathBuf {
         let path = self.folder().join("config.yml");
-        let (broker, name, url) = (self.servers.kafka(), &self.name, &self.postgres_url);
+        let (name, url) = (&self.name, &self.postgres_url);
+        let brokers =
+            self.broker.as_ref().map_or_else(|| self.servers.brokers().to_vec(), |broker| vec![broker.clone()]);
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
         let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
         let (producer, more) = (&self.producer, &self.more);
         let text = format!(
-            "kafka: {{brokers: [{broker:?}], topic: {name}}}
+            "kafka: {{brokers: {brokers:?}, topic: {name}}}
 postgres: {{url: {url:?}, schema: {name}}}
 producer: {{location: tests, spool: {{path: {spool:?}, max_size: 256MiB}}, listen: 127.0.0.1:0{producer}}}
 consumer: {{lease: {lease}ms, listen: 127.0.0.1:0}}

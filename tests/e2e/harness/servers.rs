@@ -13,7 +13,7 @@ const MOST_OWN: usize = 2;
 /// The servers that tests share. They end with this process.
 pub(crate) fn shared_servers() -> &'static Stack {
     static SHARED: OnceLock<Stack> = OnceLock::new();
-    SHARED.get_or_init(start)
+    SHARED.get_or_init(|| start(&["kafka", "postgres"], StackOptions::default()))
 }
 
 /// Servers for one test, to be killed, stopped and started as it likes.
@@ -26,7 +26,29 @@ impl OwnServers {
     /// Waits for its turn and starts them.
     pub(crate) fn start() -> Self {
         let turn = Turn::take();
-        Self { stack: start(), _turn: turn }
+        Self { stack: start(&["kafka", "postgres"], StackOptions::default()), _turn: turn }
+    }
+
+    /// So many brokers, and no database: for [`Pipeline::with_kafka_of`](super::Pipeline::with_kafka_of).
+    pub(crate) fn brokers(brokers: usize) -> Self {
+        Self::kafka(StackOptions { brokers, ..StackOptions::default() })
+    }
+
+    /// One broker, whose disk can be filled up, and no database.
+    pub(crate) fn broker_on_small_disk() -> Self {
+        Self::kafka(StackOptions { has_small_disk: true, ..StackOptions::default() })
+    }
+
+    fn kafka(options: StackOptions) -> Self {
+        let turn = Turn::take();
+        Self { stack: start(&["kafka"], options), _turn: turn }
+    }
+
+    /// So many brokers, and a database.
+    pub(crate) fn brokers_and_database(brokers: usize) -> Self {
+        let turn = Turn::take();
+        let options = StackOptions { brokers, ..StackOptions::default() };
+        Self { stack: start(&["kafka", "postgres"], options), _turn: turn }
     }
 }
 
@@ -38,11 +60,11 @@ impl Deref for OwnServers {
     }
 }
 
-fn start() -> Stack {
-    let only = ["kafka", "postgres"].map(str::to_owned).into();
+fn start(only: &[&str], options: StackOptions) -> Stack {
+    let only = only.iter().map(|part| (*part).to_owned()).collect();
     let program = binaries::fresh("isitup-dev");
     // Without fsync the database loses nothing as long as the machine runs, and no test stops the machine.
-    Stack::start_with(&program, &StackOptions { only, no_fsync: true, ..StackOptions::default() }).unwrap()
+    Stack::start_with(&program, &StackOptions { only, no_fsync: true, ..options }).unwrap()
 }
 
 static OWN_RUNNING: Mutex<usize> = Mutex::new(0);

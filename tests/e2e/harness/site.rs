@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use super::waiting::eventually;
+
 /// A server that is checked. It lives until the end of the test process.
 pub(crate) struct Site {
     url: String,
@@ -22,6 +24,15 @@ impl Site {
     /// How many requests it has read.
     pub(crate) fn asked(&self) -> u64 {
         self.asked.load(Ordering::SeqCst)
+    }
+}
+
+impl Site {
+    /// Waits until it was asked so many times more.
+    #[track_caller]
+    pub(crate) fn wait_for_checks(&self, more: u64) {
+        let asked = self.asked();
+        eventually(&format!("{more} more checks are made"), || self.asked() >= asked + more);
     }
 }
 

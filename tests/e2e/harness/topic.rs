@@ -3,10 +3,18 @@
 use std::collections::BTreeMap;
 
 use isitup_shared::config::{Format, KafkaConfig, TopicShape};
-use isitup_shared::kafka::{Record, receiver, sender};
+use isitup_shared::kafka::{Delivery, OffsetRange, Record, receiver, sender};
 use serde_json::Value;
 
 use super::waiting::eventually;
+
+/// A message as it lies on the topic.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) value: Vec<u8>,
+}
 
 /// A topic.
 pub(crate) struct Topic {
@@ -14,9 +22,9 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
-    /// The topic `name` on the broker at `address`.
-    pub(crate) fn at(address: &str, name: &str) -> Self {
-        let (brokers, topic) = (vec![address.to_owned()], name.to_owned());
+    /// The topic `name` on a cluster of these brokers.
+    pub(crate) fn at(brokers: &[String], name: &str) -> Self {
+        let (brokers, topic) = (brokers.to_vec(), name.to_owned());
         Self { config: KafkaConfig { brokers, topic, format: Format::Json, create_topic: TopicShape::default() } }
     }
 
@@ -28,34 +36,57 @@ impl Topic {
 
     /// Appends messages to one partition, as some other program would.
     pub(crate) fn send(&self, partition: i32, messages: &[Vec<u8>]) {
+        let delivery = self.try_send(partition, messages);
+        assert!(delivery.values().all(Result::is_ok), "{delivery:?}");
+    }
+
+    /// As [`Topic::send`]; what is not delivered may be there all the same.
+    pub(crate) fn try_send(&self, partition: i32, messages: &[Vec<u8>]) -> Delivery {
         let record = |value| Record { partition, key: b"anything", value };
         let records: Vec<Record<'_>> = messages.iter().map(|message| record(message.as_slice())).collect();
-        let delivery = sender(&self.config).send(&self.config.topic, &records);
-        assert!(delivery.values().all(Result::is_ok), "{delivery:?}");
+        sender(&self.config).send(&self.config.topic, &records)
     }
 
     /// One past the last offset of each partition.
     pub(crate) fn ends(&self) -> BTreeMap<i32, i64> {
-        let ranges = receiver(&self.config).offsets(&self.config.topic).unwrap();
-        ranges.into_iter().map(|(partition, range)| (partition, range.latest)).collect()
+        self.ranges().into_iter().map(|(partition, range)| (partition, range.latest)).collect()
     }
 
-    /// All messages from the first on, partition by partition.
+    /// The offsets of each partition, once all have a leader.
+    fn ranges(&self) -> BTreeMap<i32, OffsetRange> {
+        let (mut receiver, mut ranges) = (receiver(&self.config), None);
+        eventually("the topic tells its offsets", || {
+            ranges = receiver.offsets(&self.config.topic).ok();
+            ranges.is_some()
+        });
+        ranges.unwrap()
+    }
+
+    /// All messages' values.
     pub(crate) fn messages(&self) -> Vec<Vec<u8>> {
-        let ends = self.ends();
+        self.read().into_iter().map(|message| message.value).collect()
+    }
+
+    /// All messages that there are, partition by partition.
+    pub(crate) fn read(&self) -> Vec<Message> {
+        let ranges = self.ranges();
+        let ends: BTreeMap<i32, i64> = ranges.iter().map(|(partition, range)| (*partition, range.latest)).collect();
         let mut receiver = receiver(&self.config);
-        let mut next: BTreeMap<i32, i64> = ends.keys().map(|partition| (*partition, 0)).collect();
-        let mut read: BTreeMap<i32, Vec<Vec<u8>>> = BTreeMap::new();
-        while next != ends {
-            let positions: Vec<(i32, i64)> = next
-                .iter()
-                .filter(|(partition, next)| ends.get(partition) != Some(next))
-                .map(|(p, n)| (*p, *n))
-                .collect();
+        let mut next: BTreeMap<i32, i64> =
+            ranges.into_iter().map(|(partition, range)| (partition, range.earliest)).collect();
+        let mut read: BTreeMap<i32, Vec<Message>> = BTreeMap::new();
+        loop {
+            // Somebody may be writing on, so more may come than what was there when the ends were asked for.
+            let is_left = |(partition, next): &(&i32, &i64)| ends.get(partition).is_some_and(|end| *next < end);
+            let positions: Vec<(i32, i64)> = next.iter().filter(is_left).map(|(p, n)| (*p, *n)).collect();
+            if positions.is_empty() {
+                break;
+            }
             for fetched in receiver.fetch(&self.config.topic, &positions).unwrap() {
-                for message in fetched.messages.unwrap() {
-                    next.insert(fetched.partition, message.offset + 1);
-                    read.entry(fetched.partition).or_default().push(message.value);
+                let partition = fetched.partition;
+                for isitup_shared::kafka::Message { offset, value } in fetched.messages.unwrap() {
+                    next.insert(partition, offset + 1);
+                    read.entry(partition).or_default().push(Message { partition, offset, value });
                 }
             }
         }

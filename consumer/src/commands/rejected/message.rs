@@ -1,0 +1,52 @@
+//! A message from outside, as people can read it: nothing in it is obeyed by the terminal.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+const BYTES_A_LINE: usize = 16;
+
+/// As JSON with indents, where it is JSON; else byte by byte.
+pub(super) fn readable(raw: &[u8]) -> String {
+    match serde_json::from_slice::<Value>(raw).and_then(|value| serde_json::to_string_pretty(&value)) {
+        Ok(text) => text.chars().map(harmless).collect(),
+        Err(_) => dump(raw),
+    }
+}
+
+/// Control characters and those that turn the direction of writing, as JSON writes them.
+fn harmless(c: char) -> String {
+    let is_harmful = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if c == '\n' || !(c.is_control() || is_harmful) { c.into() } else { format!("\\u{:04x}", u32::from(c)) }
+}
+
+/// Offset, bytes in hexadecimal, and those of them that are ASCII.
+fn dump(raw: &[u8]) -> String {
+    if raw.is_empty() {
+        return "(empty)".into();
+    }
+    let mut text = String::new();
+    for (number, line) in raw.chunks(BYTES_A_LINE).enumerate() {
+        let bytes: String = line.iter().map(|byte| format!("{byte:02x} ")).collect();
+        let shown = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '.' };
+        let ascii: String = line.iter().map(shown).collect();
+        let written = writeln!(text, "{:08x}  {bytes:<48} |{ascii}|", number * BYTES_A_LINE);
+        debug_assert!(written.is_ok());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_indented_and_anything_else_shown_byte_by_byte() {
+        assert_eq!(readable(br#"{"a":"b\u001b\u202e"}"#), "{\n  \"a\": \"b\\u001b\\u202e\"\n}");
+        let dumped = readable(b"\xfe\x00 abc\x1bdefghijklmn");
+        let expected =
+            "00000000  fe 00 20 61 62 63 1b 64 65 66 67 68 69 6a 6b 6c  |.. abc.defghijkl|\n00000010  6d 6e ";
+        assert!(dumped.starts_with(expected) && dumped.ends_with("|mn|\n"), "{dumped}");
+        assert_eq!(readable(b""), "(empty)");
+    }
+}

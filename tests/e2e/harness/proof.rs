@@ -1,0 +1,147 @@
+//! What a test ends with: the proof that a pipeline did what it was to do.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::child::Service;
+use super::oracle::{self, Plan, Verdict};
+use super::pipeline::Pipeline;
+use super::topic::Message;
+
+/// The numbers of all events that are stored.
+const STORED_NUMBERS: &str = "
+    SELECT seq FROM check_result
+    UNION SELECT seq FROM producer_event
+    UNION SELECT seq FROM gap WHERE seq IS NOT NULL";
+
+impl Pipeline<'_> {
+    /// What `audit --json` says.
+    #[track_caller]
+    pub(crate) fn audit(&self) -> (Option<i32>, Value) {
+        let audit = self.ask(&["audit", "--json"]);
+        let value =
+            serde_json::from_str(&audit.output).unwrap_or_else(|_| panic!("the audit gives no JSON: {audit:?}"));
+        (audit.code, value)
+    }
+
+    /// Ends the producer in order and proves that all it was to do was done: everything that it numbered is on the topic
+    /// and stored once, just as it was told; every slot of every site is a row or declared; and `audit` says so too.
+    #[track_caller]
+    pub(crate) fn prove(&self, producer: Service) {
+        let ended = producer.sigterm();
+        assert_eq!(ended.code, Some(0), "the producer did not end well:\n{}", ended.log);
+        self.prove_stored();
+    }
+
+    /// The proof alone, for a producer that has ended.
+    #[track_caller]
+    pub(crate) fn prove_stored(&self) {
+        self.prove_stored_but(|_| true);
+    }
+
+    /// The proof, but for faults that are none by `is_one`.
+    #[track_caller]
+    pub(crate) fn prove_stored_but(&self, is_one: impl Fn(&str) -> bool) {
+        self.wait_until_read();
+        let verdict = self.verdict();
+        let wrong: Vec<&str> = verdict.faults.iter().map(String::as_str).filter(|fault| is_one(fault)).collect();
+        let few = wrong.iter().take(20).copied().collect::<Vec<_>>().join("\n");
+        assert!(wrong.is_empty(), "{} things are wrong, such as\n{few}", wrong.len());
+        let (code, audit) = self.audit();
+        assert_eq!((code, &audit["ok"]), (Some(0), &Value::Bool(true)), "{audit}");
+        assert_eq!(without_ranges(&audit), verdict.as_audit(), "the audit and the oracle disagree");
+    }
+
+    /// What the oracle says, who takes every message for an event.
+    #[track_caller]
+    pub(crate) fn verdict(&self) -> Verdict {
+        self.verdict_on(None, &[])
+    }
+
+    /// What the oracle says when only the messages of these producers are events, and these events are left in the spools.
+    #[track_caller]
+    pub(crate) fn verdict_on(&self, producers: Option<&BTreeSet<Uuid>>, spooled: &[Value]) -> Verdict {
+        let (sites, passing, interval) = (self.sites(), self.passing_sites(), self.interval());
+        let plan = Plan { sites, passing, interval, producers, spooled };
+        oracle::judge(&mut self.database(), &self.topic().read(), &plan)
+    }
+
+    /// What the oracle finds wrong when these had been the messages.
+    #[track_caller]
+    fn faults_of(&self, messages: Vec<Vec<u8>>) -> Vec<String> {
+        let message = |(value, offset)| Message { partition: 0, offset, value };
+        let messages: Vec<Message> = messages.into_iter().zip(0..).map(message).collect();
+        let (sites, passing, interval) = (self.sites(), self.passing_sites(), self.interval());
+        let plan = Plan { sites, passing, interval, producers: None, spooled: &[] };
+        oracle::judge(&mut self.database(), &messages, &plan).faults
+    }
+
+    /// The numbers of events that are stored.
+    #[track_caller]
+    pub(crate) fn stored_numbers(&self) -> BTreeSet<i64> {
+        self.database().column::<i64>(STORED_NUMBERS, &[]).into_iter().collect()
+    }
+
+    /// The numbers that `audit` names as missing.
+    #[track_caller]
+    pub(crate) fn missing_numbers(&self) -> BTreeSet<i64> {
+        let (_, audit) = self.audit();
+        let ranges: Vec<(i64, i64)> = serde_json::from_value(audit["producers"][0]["missing_ranges"].clone()).unwrap();
+        ranges.into_iter().flat_map(|(first, last)| first..=last).collect()
+    }
+
+    /// The proof where Kafka itself lost events, unread: one producer, whose events were `stored` up to then, and of which
+    /// `old` messages were on the topic. What is on the topic now is stored once, just as it was told; and `audit` names
+    /// exactly what is neither there nor was stored before. Gives these numbers. Where nobody can know what `old` messages
+    /// there were, what is stored and no longer on the topic is taken for well.
+    #[track_caller]
+    pub(crate) fn prove_but_for_lost(&self, stored: &BTreeSet<i64>, old: Option<Vec<Vec<u8>>>) -> BTreeSet<i64> {
+        self.wait_until_read();
+        assert_eq!(self.database().column::<String>("SELECT reason FROM rejected", &[]), [""; 0]);
+        let now = self.topic().messages();
+        let known: BTreeSet<i64> = now.iter().map(|message| number(message)).chain(stored.iter().copied()).collect();
+        let lost: BTreeSet<i64> = (1..=*known.last().unwrap()).filter(|seq| !known.contains(seq)).collect();
+        assert_eq!(self.missing_numbers(), lost, "the audit names others than those that are lost");
+        let is_old_known = old.is_some();
+        let told = now.into_iter().chain(old.into_iter().flatten()).filter(|message| !lost.contains(&number(message)));
+        let mut faults = self.faults_of(told.collect());
+        faults.retain(|fault| !fault.starts_with("missing or doubled"));
+        faults.retain(|fault| is_old_known || !fault.starts_with("stored and not told"));
+        let (slots, wrong): (Vec<String>, Vec<String>) =
+            faults.into_iter().partition(|fault| fault.starts_with("neither checked"));
+        let few = wrong.iter().take(20).map(String::as_str).collect::<Vec<_>>().join("\n");
+        assert!(wrong.is_empty(), "{} things are wrong, such as\n{few}", wrong.len());
+        assert!(slots.len() <= lost.len(), "{} slots, but {} events are lost: {slots:?}", slots.len(), lost.len());
+        lost
+    }
+
+    /// Asserts that the schedule went on, whatever happened: of the slots from the first row to the last, nearly all have
+    /// a row, or had one that was `lost` later. Not all, as on a busy machine some checks take longer than the interval.
+    #[track_caller]
+    pub(crate) fn assert_schedule_undisturbed(&self, lost: usize) {
+        const SPAN: &str =
+            "SELECT (extract(epoch FROM max(scheduled_at) - min(scheduled_at)) * 1000)::bigint FROM check_result";
+        let span: i64 = self.database().value(SPAN);
+        let sites = i64::try_from(self.sites().len()).unwrap();
+        let slots = sites * span / i64::try_from(self.interval().as_millis()).unwrap();
+        let checked = self.count("check_result") + i64::try_from(lost).unwrap();
+        assert!(checked * 10 >= slots * 9, "of {slots} slots only {checked} were checked");
+    }
+}
+
+/// The producers of an `audit --json` with their numbers, as the oracle gives them.
+pub(crate) fn without_ranges(audit: &Value) -> Value {
+    let mut producers = audit["producers"].clone();
+    for producer in producers.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        producer.retain(|key, _| !key.ends_with("_ranges"));
+    }
+    producers
+}
+
+/// The number of an event.
+fn number(message: &[u8]) -> i64 {
+    let event: Value = serde_json::from_slice(message).unwrap();
+    event["seq"].as_i64().unwrap()
+}

@@ -1,0 +1,202 @@
+//! The least of both protocols that it takes to know where messages begin, and what they ask for.
+//!
+//! Kafka: <https://kafka.apache.org/protocol#protocol_common>. PostgreSQL:
+//! <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
+
+use std::collections::HashSet;
+
+/// Calls that tests do something about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Call {
+    /// Whatever is asked.
+    Any,
+    /// Kafka takes records.
+    Produce,
+    /// Kafka gives records.
+    Fetch,
+    /// PostgreSQL commits a transaction that stored results.
+    Commit,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    Kafka,
+    Postgres,
+}
+
+/// Kafka's numbers of requests.
+const PRODUCE: i16 = 0;
+const FETCH: i16 = 1;
+const METADATA: i16 = 3;
+const FIND_COORDINATOR: i16 = 10;
+
+/// The code in the place of a version by which a client asks for TLS.
+const TLS_REQUEST: i32 = 80_877_103;
+/// What a transaction runs that stores results.
+const STORING: &[u8] = b"INSERT INTO result (";
+
+/// Bytes on their way to being messages.
+pub(super) struct Frames {
+    protocol: Protocol,
+    /// The first message of a PostgreSQL client has no type before its length.
+    is_untyped: bool,
+    bytes: Vec<u8>,
+}
+
+/// A whole message.
+pub(super) struct Frame {
+    pub(super) bytes: Vec<u8>,
+    is_untyped: bool,
+}
+
+impl Frames {
+    pub(super) fn of_client(protocol: Protocol) -> Self {
+        Self { protocol, is_untyped: protocol == Protocol::Postgres, bytes: Vec::new() }
+    }
+
+    pub(super) fn of_server(protocol: Protocol) -> Self {
+        Self { protocol, is_untyped: false, bytes: Vec::new() }
+    }
+
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// The next message that is there as a whole.
+    pub(super) fn next(&mut self) -> Option<Frame> {
+        let is_untyped = self.is_untyped;
+        let length = match self.protocol {
+            Protocol::Kafka => 4 + length(self.bytes.get(..4)?),
+            Protocol::Postgres if is_untyped => length(self.bytes.get(..4)?),
+            Protocol::Postgres => 1 + length(self.bytes.get(1..5)?),
+        };
+        if self.bytes.len() < length {
+            return None;
+        }
+        let rest = self.bytes.split_off(length);
+        let frame = Frame { bytes: std::mem::replace(&mut self.bytes, rest), is_untyped };
+        self.is_untyped = frame.is_tls_request();
+        Some(frame)
+    }
+}
+
+impl Frame {
+    /// Whether a PostgreSQL client asks for TLS.
+    pub(super) fn is_tls_request(&self) -> bool {
+        self.is_untyped && self.bytes.get(4..8) == Some(&TLS_REQUEST.to_be_bytes()[..])
+    }
+
+    /// Whether the server's answer ends with this: Kafka's are one message, PostgreSQL's end with ReadyForQuery.
+    pub(super) fn ends_answer(&self, protocol: Protocol) -> bool {
+        protocol == Protocol::Kafka || self.bytes.first() == Some(&b'Z')
+    }
+}
+
+/// What a client asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Request {
+    pub(super) call: Option<Call>,
+    /// Whether Kafka's answer to it names the address of a broker.
+    names_broker: bool,
+}
+
+impl Request {
+    pub(super) fn is(&self, call: Call) -> bool {
+        call == Call::Any || self.call == Some(call)
+    }
+
+    /// Makes an answer that names the broker's address name ours: its host as text, then its port.
+    pub(super) fn redirect(&self, answer: &mut [u8], from: u16, to: u16) {
+        const HOST: &[u8] = b"127.0.0.1";
+        if !self.names_broker {
+            return;
+        }
+        let wanted = [HOST, &i32::from(from).to_be_bytes()].concat();
+        let found = answer.windows(wanted.len()).position(|bytes| bytes == wanted);
+        if let Some(port) = found.and_then(|at| answer.get_mut(at + HOST.len()..at + wanted.len())) {
+            port.copy_from_slice(&i32::from(to).to_be_bytes());
+        }
+    }
+}
+
+/// A client's messages, read for what they ask.
+pub(super) struct Requests {
+    protocol: Protocol,
+    is_begun: bool,
+    /// Names of the prepared statements that store results.
+    storing: HashSet<Vec<u8>>,
+    /// Whether this transaction has stored results.
+    has_stored: bool,
+}
+
+impl Requests {
+    pub(super) fn new(protocol: Protocol) -> Self {
+        Self { protocol, is_begun: false, storing: HashSet::new(), has_stored: false }
+    }
+
+    /// The request that is complete with this message, if one is.
+    pub(super) fn read(&mut self, message: &[u8]) -> Option<Request> {
+        match self.protocol {
+            Protocol::Kafka => Some(kafka_request(message)),
+            Protocol::Postgres => {
+                let call = self.postgres_call(message)?;
+                Some(Request { call, names_broker: false })
+            }
+        }
+    }
+
+    /// A request of the simple protocol is one message; one of the extended protocol ends with Sync. The start of a
+    /// session is answered like a request.
+    fn postgres_call(&mut self, message: &[u8]) -> Option<Option<Call>> {
+        if !std::mem::replace(&mut self.is_begun, true) {
+            return Some(None);
+        }
+        let content = message.get(5..).unwrap_or_default();
+        match message.first() {
+            Some(b'Q') => Some(self.query(content)),
+            Some(b'P') => {
+                let mut texts = content.split(|byte| *byte == 0);
+                let (name, text) = (texts.next().unwrap_or_default(), texts.next().unwrap_or_default());
+                if contains(text, STORING) {
+                    self.storing.insert(name.to_owned());
+                }
+                None
+            }
+            Some(b'B') => {
+                let statement = content.split(|byte| *byte == 0).nth(1).unwrap_or_default();
+                self.has_stored |= self.storing.contains(statement);
+                None
+            }
+            Some(b'S') => Some(None),
+            _ => None,
+        }
+    }
+
+    fn query(&mut self, text: &[u8]) -> Option<Call> {
+        let is_commit = text.starts_with(b"COMMIT");
+        if is_commit || text.starts_with(b"ROLLBACK") {
+            let has_stored = std::mem::take(&mut self.has_stored);
+            return (is_commit && has_stored).then_some(Call::Commit);
+        }
+        self.has_stored |= contains(text, STORING);
+        None
+    }
+}
+
+fn kafka_request(message: &[u8]) -> Request {
+    let number = message.get(4..6).and_then(|bytes| bytes.try_into().ok()).map_or(-1, i16::from_be_bytes);
+    let call = match number {
+        PRODUCE => Some(Call::Produce),
+        FETCH => Some(Call::Fetch),
+        _ => None,
+    };
+    Request { call, names_broker: matches!(number, METADATA | FIND_COORDINATOR) }
+}
+
+fn length(bytes: &[u8]) -> usize {
+    bytes.try_into().ok().map(i32::from_be_bytes).and_then(|length| usize::try_from(length).ok()).unwrap_or(0)
+}
+
+fn contains(text: &[u8], words: &[u8]) -> bool {
+    text.windows(words.len()).any(|there| there == words)
+}

@@ -1,0 +1,1 @@
+//! The network between the services and Kafka misbehaves.
