@@ -139,11 +139,9 @@ impl Manager {
     }
 }
 
-/// Whether a pooler told that it passes on no such setting.
+/// Whether a pooler may have told that it passes on no such setting; each has words of its own for it.
 fn is_mark_refused(error: &postgres::Error) -> bool {
-    error.as_db_error().is_some_and(|error| {
-        error.code() == &SqlState::PROTOCOL_VIOLATION && error.message().contains("startup parameter")
-    })
+    error.code().is_some_and(|code| [&SqlState::PROTOCOL_VIOLATION, &SqlState::FEATURE_NOT_SUPPORTED].contains(&code))
 }
 
 /// The one value of an answer.

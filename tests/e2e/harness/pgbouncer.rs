@@ -21,6 +21,11 @@ pub(crate) struct PgBouncer {
 impl PgBouncer {
     /// One that passes on to the database at `url`.
     pub(crate) fn before(url: &str) -> Self {
+        Self::with("", url)
+    }
+
+    /// The same with one more line of settings.
+    pub(crate) fn with(setting: &str, url: &str) -> Self {
         let url: Config = url.parse().unwrap();
         let (folder, port) = (tempfile::tempdir_in("/var/tmp").unwrap(), free_port());
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
@@ -28,7 +33,7 @@ impl PgBouncer {
         fs::write(&users, "\"isitup\" \"isitup\"\n").unwrap();
         let settings = format!(
             "[databases]\nisitup = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\npool_mode = transaction\n",
+             unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\npool_mode = transaction\n{setting}\n",
             url.get_ports()[0],
             users.display()
         );

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use postgres::{Client, Config, NoTls};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::process::{Pid, Signal, getegid, geteuid, kill_process};
 use tempfile::TempDir;
 
 use super::waiting::eventually;
@@ -49,10 +49,6 @@ impl OwnPostgres {
 
     /// A server whose data lie on a disk of so many megabytes.
     pub(crate) fn on_small_disk(megabytes: u32) -> Self {
-        assert!(
-            geteuid().is_root(),
-            "a disk of this test's own takes a mount: run the tests as root, as `make dev` does"
-        );
         let folder = folder();
         let disk = Some(Disk::mount(folder.path(), megabytes));
         let own = Self { folder, port: free_port(), server: None, disk };
@@ -180,11 +176,10 @@ impl OwnPostgres {
 
     /// A program of `PostgreSQL`, or of the system, as the server's user where its disk is seen; killed with this thread.
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new("setpriv");
-        if let Some(disk) = &self.disk {
-            command = Command::new("nsenter");
-            command.args(["--mount", "--target", &disk.keeper.id().to_string(), "setpriv"]);
-        }
+        let mut command = match &self.disk {
+            Some(disk) => disk.enter(),
+            None => Command::new("setpriv"),
+        };
         command.args(["--pdeathsig", "KILL"]);
         if geteuid().is_root() {
             command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
@@ -204,16 +199,40 @@ impl Drop for OwnPostgres {
 
 impl Disk {
     fn mount(folder: &Path, megabytes: u32) -> Self {
-        let mount = format!(
-            "mount -t tmpfs -o size={megabytes}m,mode=0700,uid=postgres,gid=postgres isitup-tests \"$0\"/disk && echo well && exec cat"
-        );
         let mut command = Command::new("unshare");
+        let mut owner = "";
+        if geteuid().is_root() {
+            owner = ",uid=postgres,gid=postgres";
+        } else {
+            command.args(["--user", "--map-root-user"]);
+        }
+        let mount = format!(
+            "mount -t tmpfs -o size={megabytes}m,mode=0700{owner} isitup-tests \"$0\"/disk && echo well && exec cat"
+        );
         command.args(["--mount", "setpriv", "--pdeathsig", "KILL", "sh", "-c", &mount]).arg(folder);
         let mut keeper = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut word = String::new();
         BufReader::new(keeper.stdout.take().unwrap()).read_line(&mut word).unwrap();
-        assert_eq!(word, "well\n", "the disk is not mounted");
+        assert_eq!(
+            word, "well\n",
+            "this test needs a small disk of its own: run it as root, or where user namespaces are allowed, and in a \
+             container with --cap-add SYS_ADMIN"
+        );
         Self { keeper }
+    }
+
+    /// The beginning of a command that sees the disk: `setpriv`, as ourselves.
+    fn enter(&self) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--mount", "--target", &self.keeper.id().to_string()]);
+        if !geteuid().is_root() {
+            // Seen from outside it is the same user; inside it would be root, which the server refuses to run as.
+            let (user, group) = (geteuid().as_raw(), getegid().as_raw());
+            command.args(["--user", "--preserve-credentials", "unshare", "--user"]);
+            command.arg(format!("--map-user={user}")).arg(format!("--map-group={group}"));
+        }
+        command.arg("setpriv");
+        command
     }
 }
 
