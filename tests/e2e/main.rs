@@ -13,6 +13,7 @@
 )]
 
 mod audit;
+mod clock;
 mod commands;
 mod consumers;
 mod environment;
@@ -23,9 +24,11 @@ mod no_false_alarms;
 mod poison;
 mod postgres_outages;
 mod power_cut;
+mod power_loss;
 mod producer_crash;
 mod reload;
 mod secrets;
+mod spool_faults;
 mod start_order;
 mod stopping;
 mod table;

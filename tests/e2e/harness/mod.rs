@@ -2,13 +2,17 @@
 
 mod binaries;
 mod child;
+pub(crate) mod clockwork;
 mod database;
+pub(crate) mod disk;
 mod http;
+pub(crate) mod mount;
 pub(crate) mod oracle;
 mod pipeline;
 mod servers;
 pub(crate) mod site;
 mod topic;
+pub(crate) mod trace;
 mod waiting;
 
 pub(crate) use child::{Finished, Service, command};

@@ -170,6 +170,11 @@ impl<'a> Pipeline<'a> {
         self.folder().join("spool")
     }
 
+    /// Where Kafka is.
+    pub(crate) fn broker(&self) -> &str {
+        self.servers.kafka()
+    }
+
     /// The topic.
     pub(crate) fn topic(&self) -> Topic {
         Topic::at(self.servers.kafka(), &self.name)
