@@ -89,7 +89,11 @@ fn a_disk_out_of_inodes_stops_no_producer_and_what_could_not_be_kept_is_declared
     let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
     pipeline.wait_for_rows(100);
     let filling = disk.fill_inodes();
-    // Until its segment is full, the producer needs no other file.
+    // Until its segment is full, the producer needs no other file; and each that it is done with leaves room for another.
+    eventually("no segment can be made", || {
+        filling.take_inodes();
+        producer.get("/health/ready").0 == 503
+    });
     wait_until_refused(&producer, "No space left on device");
     eventually("slots are missed", || producer.metric("isitup_gaps_declared_total") > 0.0);
     drop(filling);

@@ -86,10 +86,13 @@ impl Tail {
 
     /// Writes `records` and makes them durable. After an error none of them count, and the call may be repeated.
     pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
-        self.file.write_all_at(records, self.end)?;
-        self.file.sync_data()?;
-        self.end += records.len() as u64;
-        Ok(())
+        let written = self.file.write_all_at(records, self.end).and_then(|()| self.file.sync_data());
+        match written {
+            Ok(()) => self.end += records.len() as u64,
+            // What a full disk took of them would look like damage, should the process end before the disk has room.
+            Err(_) => drop(self.file.write_all_at(&vec![0; records.len()], self.end)),
+        }
+        written
     }
 }
 

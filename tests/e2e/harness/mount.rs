@@ -40,8 +40,9 @@ impl Mount {
     pub(crate) fn fill_inodes(&self) -> Filling {
         let path = self.at.join("fillings");
         fs::create_dir(&path).unwrap();
-        let _ = (0..).take_while(|number: &u32| File::create(path.join(number.to_string())).is_ok()).last();
-        Filling(path)
+        let filling = Filling(path);
+        filling.take_inodes();
+        filling
     }
 
     #[track_caller]
@@ -65,6 +66,14 @@ impl Drop for Mount {
 
 /// What takes the room, until it is dropped.
 pub(crate) struct Filling(PathBuf);
+
+impl Filling {
+    /// Takes all inodes that have become free meanwhile.
+    pub(crate) fn take_inodes(&self) {
+        let is_taken = || File::create(self.0.join(uuid::Uuid::new_v4().to_string())).is_ok();
+        while is_taken() {}
+    }
+}
 
 impl Drop for Filling {
     fn drop(&mut self) {
