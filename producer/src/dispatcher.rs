@@ -36,6 +36,15 @@ pub struct Identification {
     pub site_count: u64,
 }
 
+/// What is known of the run before this one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Before {
+    /// Every slot before this moment has ended as an event.
+    pub settled: Option<UtcTime>,
+    /// Its clock stood here at least.
+    pub last: Option<UtcTime>,
+}
+
 /// Runs the schedule until the shutdown.
 pub struct Dispatcher {
     identification: Identification,
@@ -46,6 +55,8 @@ pub struct Dispatcher {
     schedule: Schedule,
     /// Every slot until this moment has been begun or missed.
     frontier: UtcTime,
+    /// When the schedule was last looked at.
+    looked: Instant,
     clock: Clock,
     missed: BTreeMap<GapReason, Missed>,
     workers: Workers,
@@ -74,13 +85,13 @@ pub struct Reload {
 }
 
 impl Dispatcher {
-    /// A schedule for `sites` that begins now, and says so: after a gap since `settled`, the end of the one before.
+    /// A schedule for `sites` that begins now, and says so: after a gap since the end of the one before.
     #[expect(clippy::too_many_arguments, reason = "the one place where all parts of the producer meet")]
     pub fn begin(
         identification: Identification,
         sites: Vec<Arc<SiteState>>,
         reloads: Receiver<Reload>,
-        settled: Option<UtcTime>,
+        before: Before,
         workers: Workers,
         ledger: Arc<Ledger>,
         intake: Intake,
@@ -97,6 +108,7 @@ impl Dispatcher {
             reloads,
             schedule,
             frontier: begin,
+            looked: Instant::now(),
             clock,
             missed: BTreeMap::new(),
             workers,
@@ -105,12 +117,23 @@ impl Dispatcher {
             spool,
             metrics,
         };
-        if let Some(from) = settled.filter(|from| *from < begin) {
-            dispatcher.declare(Gap::of_span(GapReason::ProducerDown, from, begin, None), Vec::new());
-        }
+        dispatcher.declare_time_since(before, begin);
         dispatcher.ledger.advance(begin);
         dispatcher.report(ProducerState::Started);
         dispatcher
+    }
+
+    /// Declares what went by between two runs: also what the clock had shown already, when it was put back meanwhile. That
+    /// time comes again.
+    fn declare_time_since(&self, before: Before, begin: UtcTime) {
+        let Some(settled) = before.settled else { return };
+        let last = before.last.unwrap_or(settled).max(settled);
+        if settled < begin.max(last) {
+            self.declare(Gap::of_span(GapReason::ProducerDown, settled, begin.max(last), None), Vec::new());
+        }
+        if last.since(begin) >= ClockStep::SMALLEST {
+            self.tell(ClockStep { at: begin, step_us: begin.as_micros() - last.as_micros() });
+        }
     }
 
     /// Runs until `shutdown`, then lets checks in flight end and declares those that do not.
@@ -136,7 +159,12 @@ impl Dispatcher {
 
     /// Hands over what is due.
     fn begin_due(&mut self) {
-        let now = self.clock.now();
+        self.begin_due_until(self.clock.now());
+    }
+
+    /// Hands over what is due at `now`.
+    fn begin_due_until(&mut self, now: UtcTime) {
+        let looked = Instant::now();
         while let Some(due) = self.schedule.pop(now) {
             match due {
                 Due::Check { site, slot } => {
@@ -154,6 +182,7 @@ impl Dispatcher {
         }
         self.ledger.advance(now);
         self.frontier = now;
+        self.looked = looked;
     }
 
     fn name(&self, site: usize) -> Arc<str> {
@@ -180,9 +209,10 @@ impl Dispatcher {
         self.report(ProducerState::Heartbeat);
     }
 
-    /// Why slots are missed at the moment: checks that wait for a full disk keep their sites busy.
+    /// Why slots are missed at the moment: checks that wait for a full disk keep their sites busy, and when very many wait,
+    /// this thread too.
     fn reason(&self) -> GapReason {
-        if self.spool.blocked().is_some() { GapReason::SpoolFull } else { GapReason::Overrun }
+        if self.spool.was_blocked_since(self.looked) { GapReason::SpoolFull } else { GapReason::Overrun }
     }
 
     /// Notes that the slots of `site` from `first` to `last` stay unchecked. `first` must be open in the ledger.
@@ -211,14 +241,19 @@ impl Dispatcher {
         self.declare_missed();
     }
 
-    /// The wall clock jumped: the slots are those of the new time from here on.
+    /// The wall clock jumped: the slots are those of the new time from here on, and until here those of the old time.
     fn step(&mut self, step: ClockStep) {
-        log::warn!("the wall clock jumped by {} ms; the schedule follows it", step.step_us / 1000);
+        self.begin_due_until(UtcTime::from_micros(step.at.as_micros() - step.step_us));
         self.declare_missed();
-        self.intake.put(Draft::new(&Body::ClockStep(step)), Vec::new());
+        self.tell(step);
         self.schedule.restart(step.at);
         self.ledger.advance(step.at);
         self.frontier = step.at;
+    }
+
+    fn tell(&self, step: ClockStep) {
+        log::warn!("the wall clock jumped by {} ms; the schedule follows it", step.step_us / 1000);
+        self.intake.put(Draft::new(&Body::ClockStep(step)), Vec::new());
     }
 
     fn declare_missed(&mut self) {

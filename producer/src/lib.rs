@@ -33,10 +33,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use isitup_shared::http::{self, Health};
 use isitup_shared::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
+use signal_hook::consts::SIGXFSZ;
 
 use checker::Trust;
 use config::Settings;
-use dispatcher::{Dispatcher, Identification};
+use dispatcher::{Before, Dispatcher, Identification};
 use metrics::Metrics;
 use publisher::Publisher;
 use reference::Reference;
@@ -55,11 +56,13 @@ const MOST_TO_DRAIN: Duration = Duration::from_secs(1);
 /// When the spool cannot be opened, the trusted certificates not read, or the address for health not listened on.
 /// Kafka being away is no error: results wait in the spool.
 pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
+    // A limit on the size of files is to be an error of the file system like any other, not the end of the process.
+    signal_hook::flag::register(SIGXFSZ, Arc::default()).context("setting up signals")?;
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     let trust = Trust::system().context("reading the trusted certificates")?.denying(&settings.producer.deny_networks);
     let spool = Spool::open(&settings.producer.spool, &settings.producer.location)?;
-    let (settled, producer_id) = (spool.settled, spool.producer_id);
+    let (before, producer_id) = (Before { settled: spool.settled, last: spool.last_accepted }, spool.producer_id);
     for gap in &spool.declared {
         log::warn!("the spool was damaged; declared gone: {:?}", gap.seqs);
         metrics.count_gap(gap.reason);
@@ -86,7 +89,7 @@ pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -
     let kafka = settings.kafka.clone();
     let reloads = Watch::start(file, settings, metrics.clone(), shutdown).context("watching the configuration")?;
     let dispatcher =
-        Dispatcher::begin(identification, sites, reloads, settled, workers, ledger, intake, gauge, metrics.clone());
+        Dispatcher::begin(identification, sites, reloads, before, workers, ledger, intake, gauge, metrics.clone());
 
     let publishing = Publishing::start(Publisher::new(feed, &kafka, metrics))?;
     dispatcher.run(shutdown);

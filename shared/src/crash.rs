@@ -16,8 +16,8 @@ pub const PRODUCER: &[&str] = &[
     "identity.durable",
     // A segment begins.
     "segment.begin",
-    "segment.named",
     "segment.headed",
+    "segment.named",
     "segment.durable",
     // A batch of events becomes durable.
     "spool.begin",
@@ -32,10 +32,10 @@ pub const PRODUCER: &[&str] = &[
     "unlink.begin",
     "unlink.done",
     // A spool that is too large: the word that events are gone, then the deed.
+    "rewrite.begin",
+    "rewrite.synced",
     "thin.begin",
     "thin.declared",
-    "rewrite.written",
-    "rewrite.synced",
     "rewrite.renamed",
     "thin.done",
     // A damaged spool is opened.

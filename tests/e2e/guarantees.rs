@@ -19,7 +19,8 @@ fn each_guarantee_names_tests_that_are_there() {
     assert!(missing.is_empty(), "no such tests: {missing:#?}");
 
     // Every row of the table but its head and the line below it.
-    let rows = page.lines().filter(|line| line.starts_with('|') && !line.starts_with("|---") && !line.contains("Shown by"));
+    let rows =
+        page.lines().filter(|line| line.starts_with('|') && !line.starts_with("|---") && !line.contains("Shown by"));
     let unshown: Vec<&str> = rows.filter(|row| !row.contains("::")).collect();
     assert!(unshown.is_empty() && named.len() > 20, "promised, and shown by no test: {unshown:#?}");
 }

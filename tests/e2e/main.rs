@@ -13,6 +13,7 @@
 )]
 
 mod audit;
+mod clock;
 mod commands;
 mod consumers;
 mod crash_points;
@@ -33,10 +34,12 @@ mod postgres_faults;
 mod postgres_network;
 mod postgres_outages;
 mod power_cut;
+mod power_loss;
 mod producer_crash;
 mod rejected;
 mod reload;
 mod secrets;
+mod spool_faults;
 mod start_order;
 mod stopping;
 mod storm;

@@ -7,11 +7,13 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Sender, bounded};
+use isitup_shared::event::Gap;
 use isitup_shared::time::UtcTime;
 
 use super::intake::Entry;
 use super::record::Stored;
+use super::recovery::draft;
 use super::segment;
 use super::writer::HANDING_WINDOW;
 use super::{Shared, State};
@@ -25,6 +27,8 @@ pub struct Feed {
     taken: u64,
     /// Events given out and not yet acknowledged.
     outstanding: usize,
+    /// Up to this number the disk was searched for what was lost while the spool was open.
+    searched: u64,
     /// Events read back from disk.
     read_back: VecDeque<Stored>,
 }
@@ -42,7 +46,7 @@ enum Next {
 impl Feed {
     pub(super) fn new(shared: Arc<Shared>, writer: Sender<Entry>) -> Self {
         let taken = shared.acked.load(Ordering::Acquire);
-        Self { shared, writer, taken, outstanding: 0, read_back: VecDeque::new() }
+        Self { shared, writer, taken, outstanding: 0, searched: 0, read_back: VecDeque::new() }
     }
 
     /// The next events, at most `most`; waits for them up to `at_most` and may come back with none.
@@ -121,7 +125,9 @@ impl Feed {
     fn read_back(&mut self, last: u64) -> io::Result<()> {
         let segments = self.shared.lock().segments.clone();
         for segment in segments.iter().filter(|segment| segment.last_seq > self.taken && segment.first_seq <= last) {
-            let contents = segment::read(segment, u64::MAX)?;
+            let contents = segment::read_or_gone(segment)?;
+            self.declare(&segment::found_lost(segment, &contents, self.taken.max(self.searched) + 1, last))?;
+            self.searched = last.min(segment.last_seq);
             let wanted = |event: &Stored| event.seq > self.taken && event.seq <= last;
             self.read_back = contents.events.into_iter().filter(wanted).collect();
             if !self.read_back.is_empty() {
@@ -130,6 +136,24 @@ impl Feed {
         }
         self.taken = last;
         Ok(())
+    }
+
+    /// Declares what was lost on disk while the spool was open. The gaps are on disk when it returns: nobody else will
+    /// look for these numbers again.
+    fn declare(&self, lost: &[Gap]) -> io::Result<()> {
+        if lost.is_empty() {
+            return Ok(());
+        }
+        let ended = |_| io::Error::other("the spool has ended");
+        for gap in lost {
+            log::error!("the spool was damaged while it was open; declared gone: {:?}", gap.seqs);
+            let count = gap.seqs.map_or(0, |range| range.last - range.first + 1);
+            self.shared.depth.fetch_sub(i64::try_from(count).unwrap_or(0), Ordering::Relaxed);
+            self.writer.send(Entry::Event { draft: draft(gap), closes: Vec::new() }).map_err(ended)?;
+        }
+        let (done, is_done) = bounded(1);
+        self.writer.send(Entry::Sync(done)).map_err(ended)?;
+        is_done.recv().map_err(|_| io::Error::other("what is lost could not be declared yet"))
     }
 
     /// All events up to `floor` were acknowledged, `newly` more than before; the oldest that was not is `oldest`.

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use isitup_shared::crash_point;
+use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
 const NAME: &str = "identity";
@@ -20,6 +21,10 @@ pub(super) struct Identity {
     pub(super) producer_id: Uuid,
     /// No number above this one was ever issued.
     pub(super) reserved: u64,
+    /// The first number of the newest segment that is known to be on disk; one as new must be there.
+    pub(super) newest: u64,
+    /// The settled time when this was written, for a spool that has lost all later ones.
+    pub(super) settled: Option<UtcTime>,
 }
 
 impl Identity {
@@ -27,7 +32,7 @@ impl Identity {
     pub(super) fn read(folder: &Path) -> io::Result<Option<Self>> {
         let path = folder.join(NAME);
         match fs::read_to_string(&path) {
-            Ok(text) => Ok(parse(&text).map(|(producer_id, reserved)| Self { path, producer_id, reserved })),
+            Ok(text) => Ok(parse(&text, path)),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => Ok(None),
             Err(error) => Err(error),
         }
@@ -35,22 +40,31 @@ impl Identity {
 
     /// A new identity in `folder`, in place of what may be there.
     pub(super) fn create(folder: &Path) -> io::Result<Self> {
-        let identity = Self { path: folder.join(NAME), producer_id: Uuid::new_v4(), reserved: 0 };
-        identity.write(0)?;
+        let producer_id = Uuid::new_v4();
+        let identity = Self { path: folder.join(NAME), producer_id, reserved: 0, newest: 0, settled: None };
+        identity.write()?;
         Ok(identity)
     }
 
     /// Makes sure that numbers up to `seq` are reserved, durably.
     pub(super) fn reserve(&mut self, seq: u64) -> io::Result<()> {
         if seq > self.reserved {
-            self.write(seq + AHEAD)?;
-            self.reserved = seq + AHEAD;
+            let before = std::mem::replace(&mut self.reserved, seq + AHEAD);
+            self.write().inspect_err(|_| self.reserved = before)?;
         }
         Ok(())
     }
 
-    fn write(&self, reserved: u64) -> io::Result<()> {
-        let line = format!("{} {reserved}", self.producer_id);
+    /// Notes that a segment of numbers from `newest` on is on disk, when all slots before `settled` were.
+    pub(super) fn note(&mut self, newest: u64, settled: Option<UtcTime>) -> io::Result<()> {
+        (self.newest, self.settled) = (newest, settled.or(self.settled));
+        self.write()
+    }
+
+    /// Writes the file, durably.
+    pub(super) fn write(&self) -> io::Result<()> {
+        let settled = self.settled.map_or_else(|| "-".to_owned(), |time| time.as_micros().to_string());
+        let line = format!("{} {} {} {settled}", self.producer_id, self.reserved, self.newest);
         let temporary = self.path.with_extension("new");
         crash_point!("identity.begin");
         let mut file = File::create(&temporary)?;
@@ -66,18 +80,36 @@ impl Identity {
     }
 }
 
+/// Makes `folder` and the folders above it where they are missing, durably.
+pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder.parent().unwrap_or(Path::new(""));
+    create_folder(above)?;
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => return Err(error),
+        _ => {}
+    }
+    sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })
+}
+
 /// Makes created, renamed and removed names durable.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn parse(text: &str) -> Option<(Uuid, u64)> {
+fn parse(text: &str, path: PathBuf) -> Option<Identity> {
     let (line, crc) = text.trim_end().rsplit_once(' ')?;
     if u32::from_str_radix(crc, 16).ok()? != crc32fast::hash(line.as_bytes()) {
         return None;
     }
-    let (producer_id, reserved) = line.split_once(' ')?;
-    Some((producer_id.parse().ok()?, reserved.parse().ok()?))
+    let mut words = line.split(' ');
+    let (producer_id, reserved) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+    // An older form has these two only; where numbers were reserved there was a segment.
+    let newest = words.next().map_or(Some(u64::from(reserved > 0)), |newest| newest.parse().ok())?;
+    let settled = words.next().and_then(|micros| micros.parse().ok()).map(UtcTime::from_micros);
+    Some(Identity { path, producer_id, reserved, newest, settled })
 }
 
 #[cfg(test)]
@@ -89,8 +121,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut made = Identity::create(folder.path()).unwrap();
         made.reserve(1).unwrap();
+        made.note(7, Some(UtcTime::from_micros(5))).unwrap();
         let read = Identity::read(folder.path()).unwrap().unwrap();
         assert_eq!((read.producer_id, read.reserved), (made.producer_id, 1 + AHEAD));
+        assert_eq!((read.newest, read.settled), (7, Some(UtcTime::from_micros(5))));
+    }
+
+    #[test]
+    fn an_identity_of_an_older_release_is_read() {
+        let line = "0195b4c8-55a0-7a6e-8000-000000000001 65537";
+        let text = format!("{line} {:08x}\n", crc32fast::hash(line.as_bytes()));
+        let read = parse(&text, PathBuf::new()).unwrap();
+        assert_eq!((read.reserved, read.newest, read.settled), (65_537, 1, None));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use isitup_shared::event::Draft;
@@ -74,6 +74,12 @@ impl SpoolGauge {
     /// Why nothing can be written at the moment.
     pub fn blocked(&self) -> Option<String> {
         self.shared.lock().blocked.clone()
+    }
+
+    /// Whether there was a time since `moment` when nothing could be written.
+    pub fn was_blocked_since(&self, moment: Instant) -> bool {
+        let state = self.shared.lock();
+        state.blocked.is_some() || state.unblocked_at.is_some_and(|at| at >= moment)
     }
 }
 

@@ -36,23 +36,28 @@ impl Writer {
     }
 
     fn thin(&mut self, segment: &Segment, most_dropped: Rank) -> io::Result<()> {
-        let contents = segment::read(segment, u64::MAX)?;
+        let contents = segment::read_or_gone(segment)?;
+        let mut gaps = segment::found_lost(segment, &contents, 1, u64::MAX);
         let (dropped, kept): (Vec<Stored>, Vec<Stored>) =
             contents.events.into_iter().partition(|event| event.rank <= most_dropped);
         let mut bytes = segment.bytes;
-        if !dropped.is_empty() {
-            let gaps = joined(dropped.iter().map(|event| event.seq));
-            log::warn!("the spool is full: {} results are dropped and declared", dropped.len());
+        if !dropped.is_empty() || !gaps.is_empty() {
+            let lost: u64 = gaps.iter().filter_map(|gap| gap.seqs).map(|range| range.last - range.first + 1).sum();
+            let gone = lost + dropped.len() as u64;
+            gaps.extend(joined(dropped.iter().map(|event| event.seq)));
+            log::warn!("the spool is full: {gone} results are dropped and declared");
             let drafts: Vec<Draft> = gaps.iter().map(draft).collect();
+            // First what is kept, under a name of no meaning: a disk that is full to the brim refuses here, while nothing
+            // has been said. Then the word that the others are gone, then the deed: a crash between finds both and does
+            // the deed. The mark stays, so that nobody may hand them to Kafka in between.
+            let prepared = segment::rewrite(segment, contents.producer_id.unwrap_or(self.producer_id()), &kept)?;
             self.shared.lock().forget_queue();
-            // First the word that they are gone, then the deed: a crash between finds both and does the deed. The mark
-            // stays, so that nobody may hand them to Kafka in between.
             crash_point!("thin.begin");
             self.write(&drafts, self.mark)?;
             crash_point!("thin.declared");
-            bytes = segment::rewrite(segment, contents.producer_id.unwrap_or(self.producer_id()), &kept)?;
+            bytes = prepared.put()?;
             crash_point!("thin.done");
-            self.shared.depth.fetch_sub(i64::try_from(dropped.len()).unwrap_or(0), Ordering::Relaxed);
+            self.shared.depth.fetch_sub(i64::try_from(gone).unwrap_or(0), Ordering::Relaxed);
         }
         self.resized(&segment.path, bytes, Some(most_dropped));
         Ok(())

@@ -30,6 +30,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use isitup_shared::time::UtcTime;
 
@@ -83,6 +84,8 @@ struct State {
     segments: Vec<Segment>,
     /// Why nothing can be written at the moment.
     blocked: Option<String>,
+    /// When it could be written again.
+    unblocked_at: Option<Instant>,
 }
 
 /// Events kept in memory for the publisher beside the disk; when they are more, it reads them back.
@@ -113,6 +116,16 @@ impl Shared {
         state.handed = handed;
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// Notes that the disk can be written. Tells whether it could not.
+    fn unblock(&self) -> bool {
+        let mut state = self.lock();
+        let was_blocked = state.blocked.take().is_some();
+        if was_blocked {
+            state.unblocked_at = Some(Instant::now());
+        }
+        was_blocked
     }
 
     /// How long the oldest event waits for Kafka's acknowledgement.

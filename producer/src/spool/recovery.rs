@@ -13,8 +13,8 @@ use isitup_shared::event::{self, Body, Draft, Gap, GapReason, Sealer, SeqRange};
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
-use super::identity::Identity;
-use super::record::{Mark, Stored};
+use super::identity::{self, Identity};
+use super::record::{self, Mark, Stored};
 use super::segment::{self, Segment, Tail};
 use super::writer::Writer;
 use super::{Shared, SpoolError, State};
@@ -26,6 +26,8 @@ pub struct Spool {
     pub producer_id: Uuid,
     /// Every slot before this moment has ended as an event; `None` when the spool never saw a schedule.
     pub settled: Option<UtcTime>,
+    /// When the newest event that is left was taken; `None` when none is.
+    pub last_accepted: Option<UtcTime>,
     /// What was found lost, as it has been declared.
     pub declared: Vec<Gap>,
     pub(super) writer: Writer,
@@ -39,9 +41,12 @@ impl Spool {
     pub fn open(config: &SpoolConfig, location: &str) -> Result<Self, SpoolError> {
         let folder = &config.path;
         let io = |what| move |source| SpoolError::Io { what, folder: folder.clone(), source };
-        fs::create_dir_all(folder).map_err(io("created"))?;
+        identity::create_folder(folder).map_err(io("created"))?;
         let lock = lock(folder)?;
+        segment::remove_unplaced(folder).map_err(io("written"))?;
         let segments = segment::list(folder).map_err(io("read"))?;
+        // What a killed producer wrote and did not sync is read, and so it must outlast a power loss from here on.
+        segments.iter().try_for_each(segment::sync).map_err(io("read"))?;
         let (identity, is_new) = identify(folder, &segments).map_err(io("read"))?;
         let survey = Survey::of(segments, &identity, is_new).map_err(io("read"))?;
         let gaps = survey.losses();
@@ -51,11 +56,13 @@ impl Spool {
         let mut writer = survey.writer(config, lock, identity, location).map_err(io("written"))?;
         writer.commit_gaps(&gaps).map_err(io("written"))?;
         survey.mend(&mut writer).map_err(io("written"))?;
-        Ok(Self { producer_id: writer.producer_id(), settled: survey.mark.settled, declared: gaps, writer })
+        let (settled, last_accepted) = (survey.mark.settled, survey.last_accepted);
+        Ok(Self { producer_id: writer.producer_id(), settled, last_accepted, declared: gaps, writer })
     }
 }
 
-fn lock(folder: &Path) -> Result<File, SpoolError> {
+/// Takes the spool in `folder` for this process.
+pub(super) fn lock(folder: &Path) -> Result<File, SpoolError> {
     let io = |source| SpoolError::Io { what: "locked", folder: folder.to_owned(), source };
     let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(io)?;
     match file.try_lock() {
@@ -91,6 +98,7 @@ struct Survey {
     kept: Vec<SeqRange>,
     kept_count: usize,
     oldest: Option<UtcTime>,
+    last_accepted: Option<UtcTime>,
     /// Numbers that gap events in the spool declare gone, and whose.
     declared: Vec<(Option<Uuid>, SeqRange)>,
     mark: Mark,
@@ -116,6 +124,7 @@ impl Survey {
             kept: Vec::new(),
             kept_count: 0,
             oldest: None,
+            last_accepted: None,
             declared: Vec::new(),
             mark: Mark::default(),
             next_seq: 0,
@@ -135,10 +144,15 @@ impl Survey {
             events.extend(contents.events.iter().map(found));
         }
         survey.count(events);
-        let lost_all = !is_new && survey.segments.is_empty() && identity.reserved > 0;
+        let newest = survey.segments.last().map_or(0, |segment| segment.first_seq);
+        let lost_newest = newest < identity.newest;
         let last = survey.segments.iter().map(|segment| segment.last_seq).max().unwrap_or(0).max(survey.mark.acked);
-        let is_doubtful = lost_all || !survey.to_mend.is_empty();
+        let is_doubtful = lost_newest || !survey.to_mend.is_empty();
         survey.next_seq = if is_doubtful { last.max(identity.reserved) } else { last } + 1;
+        if is_doubtful {
+            // With all marks gone it is older than need be, so that the gap of the restart is longer, but never none.
+            survey.mark.settled = survey.mark.settled.or(identity.settled);
+        }
         Ok(survey)
     }
 
@@ -146,6 +160,7 @@ impl Survey {
     fn count(&mut self, mut events: Vec<Found>) {
         events.sort_unstable();
         events.dedup_by_key(|event| event.seq);
+        self.last_accepted = events.last().map(|event| event.accepted_at);
         for Found { seq, accepted_at, producer_id } in events {
             if seq <= self.mark.acked {
                 continue;
@@ -192,7 +207,11 @@ impl Survey {
 
     fn writer(&self, config: &SpoolConfig, lock: File, mut identity: Identity, location: &str) -> io::Result<Writer> {
         identity.reserve(self.next_seq)?;
-        let (tail, segment) = Tail::create(&config.path, identity.producer_id, self.next_seq, 0)?;
+        // The mark goes with the segment: one of the same name may be there, which holds nothing but this mark.
+        let mut mark = Vec::new();
+        record::write_mark(&mut mark, &self.mark);
+        let (tail, segment) = Tail::create(&config.path, identity.producer_id, self.next_seq, &mark)?;
+        identity.note(self.next_seq, self.mark.settled)?;
         let mut segments = self.segments.clone();
         // A producer that died before its first event left a segment of this name, which has just become ours. Listed
         // twice, it would be removed as one that holds nothing.
@@ -208,6 +227,7 @@ impl Survey {
                 handed: self.mark.handed,
                 segments,
                 blocked: None,
+                unblocked_at: None,
             }),
             changed: Condvar::new(),
             acked: AtomicU64::new(self.mark.acked),
@@ -236,7 +256,8 @@ impl Survey {
             let contents = segment::read(segment, u64::MAX)?;
             let keep = |event: &Stored| self.kept.iter().any(|range| contains(range, event.seq));
             let events: Vec<Stored> = contents.events.into_iter().filter(keep).collect();
-            let bytes = segment::rewrite(segment, contents.producer_id.unwrap_or(writer.producer_id()), &events)?;
+            let producer_id = contents.producer_id.unwrap_or(writer.producer_id());
+            let bytes = segment::rewrite(segment, producer_id, &events)?.put()?;
             writer.resized(&segment.path, bytes, None);
             crash_point!("mend.done");
         }

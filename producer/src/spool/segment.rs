@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use isitup_shared::crash_point;
-use isitup_shared::event::Rank;
+use isitup_shared::event::{Gap, GapReason, Rank, SeqRange};
 use uuid::Uuid;
 
 use super::identity::sync_folder;
@@ -17,6 +17,8 @@ pub(super) const SIZE: u64 = 4 << 20;
 /// The unit of [`MetadataExt::blocks`].
 const BLOCK: u64 = 512;
 const EXTENSION: &str = "seg";
+/// The extension of a file that is not in its place yet.
+const UNPLACED: &str = "new";
 
 /// A segment's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(super) struct Segment {
 /// The segment that is being written.
 #[derive(Debug)]
 pub(super) struct Tail {
+    path: PathBuf,
+    inode: u64,
     file: File,
     /// Where the next record goes; all before it is durable.
     end: u64,
@@ -42,29 +46,42 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Makes a new segment of `producer_id` for records from `first_seq` on, with room for `at_least` bytes of them.
+    /// Makes a new segment of `producer_id` for numbers from `first_seq` on, which begins with `records`. Durable when it
+    /// returns; until then nothing has changed, whatever happens: one of the same number may be there already, which holds
+    /// nothing but marks, the only ones perhaps.
     pub(super) fn create(
         folder: &Path,
         producer_id: Uuid,
         first_seq: u64,
-        at_least: usize,
+        records: &[u8],
     ) -> io::Result<(Self, Segment)> {
         let path = folder.join(format!("{first_seq:020}.{EXTENSION}"));
-        let size = SIZE.max((HEAD_SIZE + at_least) as u64);
-        let mut head = Vec::new();
-        record::write_head(&mut head, &Head { producer_id, size });
+        let size = SIZE.max((HEAD_SIZE + records.len()) as u64);
+        let mut contents = Vec::with_capacity(HEAD_SIZE + records.len());
+        record::write_head(&mut contents, &Head { producer_id, size });
+        contents.extend_from_slice(records);
         crash_point!("segment.begin");
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
-        crash_point!("segment.named");
-        file.set_len(size)?;
-        file.write_all_at(&head, 0)?;
+        let (prepared, file) = Prepared::new(&path, &contents, size)?;
+        let inode = file.metadata()?.ino();
+        let end = prepared.bytes;
         crash_point!("segment.headed");
-        file.sync_all()?;
-        sync_folder(folder)?;
+        prepared.rename()?;
+        crash_point!("segment.named");
+        // One that is perhaps there must not be found beside what is written in its stead.
+        sync_folder(folder).inspect_err(|_| drop(fs::remove_file(&path)))?;
         crash_point!("segment.durable");
-        let segment =
-            Segment { path, first_seq, last_seq: first_seq.saturating_sub(1), bytes: head.len() as u64, thinned: None };
-        Ok((Self { file, end: head.len() as u64, size }, segment))
+        let tail = Self { path: path.clone(), inode, file, end, size };
+        let segment = Segment { path, first_seq, last_seq: first_seq.saturating_sub(1), bytes: end, thinned: None };
+        Ok((tail, segment))
+    }
+
+    /// Whether the file is still found where it was made; what is written to one that was removed is kept by nobody.
+    pub(super) fn is_in_place(&self) -> io::Result<bool> {
+        match fs::metadata(&self.path) {
+            Ok(found) => Ok(found.ino() == self.inode),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether `bytes` more fit.
@@ -75,13 +92,29 @@ impl Tail {
     /// Writes `records` and makes them durable. After an error none of them count, and the call may be repeated.
     pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
         crash_point!("spool.begin");
-        self.file.write_all_at(records, self.end)?;
-        crash_point!("spool.written");
-        self.file.sync_data()?;
+        let written = self.file.write_all_at(records, self.end).and_then(|()| {
+            crash_point!("spool.written");
+            self.file.sync_data()
+        });
         crash_point!("spool.durable");
-        self.end += records.len() as u64;
-        Ok(())
+        match written {
+            Ok(()) => self.end += records.len() as u64,
+            // What a full disk took of them would look like damage, should the process end before the disk has room.
+            Err(_) => drop(self.file.write_all_at(&vec![0; records.len()], self.end)),
+        }
+        written
     }
+}
+
+/// Removes what was being made when the process or the machine died.
+pub(super) fn remove_unplaced(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == UNPLACED) {
+            fs::remove_file(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// The segments in `folder`, by their first number. Files of other names are left alone.
@@ -113,13 +146,29 @@ pub(super) struct Contents {
     pub(super) damaged: bool,
 }
 
+impl Contents {
+    /// Numbers of `segment` from `first` to `last` that are not among its events.
+    pub(super) fn missing(&self, first: u64, last: u64) -> Vec<SeqRange> {
+        let mut seqs: Vec<u64> = self.events.iter().map(|event| event.seq).collect();
+        seqs.sort_unstable();
+        let (mut missing, mut next) = (Vec::new(), first);
+        for seq in seqs.into_iter().filter(|seq| (first..=last).contains(seq)).chain([last + 1]) {
+            if seq > next {
+                missing.push(SeqRange { first: next, last: seq - 1 });
+            }
+            next = seq + 1;
+        }
+        missing
+    }
+}
+
 /// Reads all that is whole in `segment`. Numbers outside `1..=most` are damage, whatever their checksum says.
 pub(super) fn read(segment: &Segment, most: u64) -> io::Result<Contents> {
     let bytes = fs::read(&segment.path)?;
     // A segment whose head is not whole is damaged.
     let mut contents = Contents { damaged: true, ..Contents::default() };
-    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let mut at = 0;
+    let end = end_of(&bytes);
+    let (mut at, mut is_torn) = (0, false);
     while at < end {
         match record::read(&bytes[at..]) {
             Some((Record::Event(event), size)) if (1..=most).contains(&event.seq) => {
@@ -127,7 +176,10 @@ pub(super) fn read(segment: &Segment, most: u64) -> io::Result<Contents> {
                 at += size;
             }
             Some((Record::Mark(mark), size)) if mark.acked <= most => {
-                contents.mark = Some(mark);
+                // Where something of its batch is lost, not all that the mark calls settled was kept.
+                let settled = if is_torn { contents.mark.and_then(|before| before.settled) } else { mark.settled };
+                contents.mark = Some(Mark { settled, ..mark });
+                is_torn = false;
                 at += size;
             }
             Some((Record::Head(head), size)) if at == 0 => {
@@ -137,7 +189,7 @@ pub(super) fn read(segment: &Segment, most: u64) -> io::Result<Contents> {
             }
             // Torn or flipped: what is whole begins again somewhere behind.
             _ => {
-                contents.damaged = true;
+                (contents.damaged, is_torn) = (true, true);
                 at += 1;
             }
         }
@@ -145,23 +197,96 @@ pub(super) fn read(segment: &Segment, most: u64) -> io::Result<Contents> {
     Ok(contents)
 }
 
-/// Replaces `segment` by one that holds `events` only, and tells the bytes it takes. Durable when it returns.
-pub(super) fn rewrite(segment: &Segment, producer_id: Uuid, events: &[Stored]) -> io::Result<u64> {
+/// A file that is durable under a name of no meaning. Goes away unless it is put in its place: what a full disk did not
+/// take whole must not fill it up.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    path: PathBuf,
+    temporary: PathBuf,
+    /// Bytes that are written.
+    pub(super) bytes: u64,
+    is_placed: bool,
+}
+
+impl Prepared {
+    /// A file of `size` bytes for `path`, which begins with `contents`.
+    fn new(path: &Path, contents: &[u8], size: u64) -> io::Result<(Self, File)> {
+        let (path, temporary) = (path.to_owned(), path.with_extension(UNPLACED));
+        let prepared = Self { path, temporary, bytes: contents.len() as u64, is_placed: false };
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&prepared.temporary)?;
+        file.set_len(size)?;
+        file.write_all_at(contents, 0)?;
+        file.sync_all()?;
+        Ok((prepared, file))
+    }
+
+    /// Puts it in the place of what is there: all of it or nothing. Durable when it returns.
+    pub(super) fn put(self) -> io::Result<u64> {
+        let (folder, bytes) = (self.path.parent().map(Path::to_owned), self.bytes);
+        self.rename()?;
+        crash_point!("rewrite.renamed");
+        folder.as_deref().map_or(Ok(()), sync_folder)?;
+        Ok(bytes)
+    }
+
+    fn rename(mut self) -> io::Result<()> {
+        fs::rename(&self.temporary, &self.path)?;
+        self.is_placed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Prepared {
+    fn drop(&mut self) {
+        if !self.is_placed {
+            // The next start tries again.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Makes what can be read of `segment` durable.
+pub(super) fn sync(segment: &Segment) -> io::Result<()> {
+    File::open(&segment.path)?.sync_all()
+}
+
+/// Where the zeros begin that a segment's unwritten part consists of. Whole blocks are compared, since most of them are zeros.
+fn end_of(bytes: &[u8]) -> usize {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    let blocks = bytes.chunks(ZEROS.len());
+    let whole =
+        blocks.clone().rposition(|block| *block != ZEROS[..block.len()]).map_or(0, |last| (last + 1) * ZEROS.len());
+    bytes[..whole.min(bytes.len())].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
+/// What `segment` holds; all of it is damaged when the file is gone.
+pub(super) fn read_or_gone(segment: &Segment) -> io::Result<Contents> {
+    match read(segment, u64::MAX) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Contents { damaged: true, ..Contents::default() }),
+        contents => contents,
+    }
+}
+
+/// Gaps over the numbers of `segment` from `first` to `last` that are there no more, where it was damaged since it was
+/// written. Numbers that were declared before may be among them.
+pub(super) fn found_lost(segment: &Segment, contents: &Contents, first: u64, last: u64) -> Vec<Gap> {
+    if !contents.damaged {
+        return Vec::new();
+    }
+    let missing = contents.missing(first.max(segment.first_seq), last.min(segment.last_seq));
+    missing.into_iter().map(|range| Gap::of_seqs(GapReason::SpoolCorrupt, range.first, range.last)).collect()
+}
+
+/// Prepares what is to replace `segment`: one that holds `events` only.
+pub(super) fn rewrite(segment: &Segment, producer_id: Uuid, events: &[Stored]) -> io::Result<Prepared> {
     let size = HEAD_SIZE as u64 + events.iter().map(|event| event.size() as u64).sum::<u64>();
     let mut records = Vec::new();
     record::write_head(&mut records, &Head { producer_id, size });
     for event in events {
         record::write_event(&mut records, event);
     }
-    let temporary = segment.path.with_extension("new");
-    fs::write(&temporary, &records)?;
-    crash_point!("rewrite.written");
-    File::open(&temporary)?.sync_all()?;
+    crash_point!("rewrite.begin");
+    let prepared = Prepared::new(&segment.path, &records, size).map(|(prepared, _)| prepared);
     crash_point!("rewrite.synced");
-    fs::rename(&temporary, &segment.path)?;
-    crash_point!("rewrite.renamed");
-    if let Some(folder) = segment.path.parent() {
-        sync_folder(folder)?;
-    }
-    Ok(size)
+    prepared
 }

@@ -15,10 +15,10 @@ use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
-use super::identity::Identity;
+use super::identity::{self, Identity};
 use super::intake::Entry;
 use super::record::{self, Mark, Stored};
-use super::recovery::draft;
+use super::recovery::{draft, lock};
 use super::segment::{Segment, Tail};
 use super::{Ledger, Shared};
 
@@ -111,7 +111,7 @@ impl Writer {
         loop {
             match self.commit(drafts, settled) {
                 Ok(()) => {
-                    if self.shared.lock().blocked.take().is_some() {
+                    if self.shared.unblock() {
                         log::info!("the spool {} can be written again", self.folder.display());
                     }
                     return true;
@@ -153,22 +153,47 @@ impl Writer {
             record::write_event(&mut self.records, event);
         }
         record::write_mark(&mut self.records, &mark);
-        if !self.tail.has_room(self.records.len()) {
-            let (tail, segment) =
-                Tail::create(&self.folder, self.identity.producer_id, self.next_seq, self.records.len())?;
-            self.tail = tail;
-            self.add_segment(segment);
+        if !self.tail.is_in_place()? {
+            self.begin_folder_anew()?;
+            self.begin_segment()?;
+        } else if self.tail.has_room(self.records.len()) {
+            self.tail.append(&self.records)?;
+            if let Some(segment) = self.shared.lock().segments.last_mut() {
+                segment.bytes += self.records.len() as u64;
+            }
+        } else {
+            self.begin_segment()?;
         }
-        self.tail.append(&self.records)?;
         self.next_seq = last + 1;
         self.mark = mark;
         if let Some(segment) = self.shared.lock().segments.last_mut() {
             segment.last_seq = last;
-            segment.bytes += self.records.len() as u64;
         }
         self.shared.publish(batch, mark.handed);
         crash_point!("spool.published");
         Ok(())
+    }
+
+    /// Makes the batch the beginning of another segment.
+    fn begin_segment(&mut self) -> io::Result<()> {
+        let (tail, segment) = Tail::create(&self.folder, self.identity.producer_id, self.next_seq, &self.records)?;
+        self.tail = tail;
+        self.add_segment(segment);
+        if let Err(error) = self.identity.note(self.next_seq, self.mark.settled) {
+            // The batch is on disk and counts. The next segment says it again; until then nobody would notice the loss of
+            // this one as a whole.
+            log::warn!("the identity of the spool {} was not updated: {error}", self.folder.display());
+        }
+        Ok(())
+    }
+
+    /// Somebody took the spool's files away. The producer keeps its name and its numbers; what is lost shows when it is
+    /// to be read back.
+    fn begin_folder_anew(&mut self) -> io::Result<()> {
+        log::error!("the spool {} was taken away; it begins anew with what is in memory", self.folder.display());
+        identity::create_folder(&self.folder)?;
+        self._lock = lock(&self.folder).map_err(io::Error::other)?;
+        self.identity.write()
     }
 
     fn number(&self, draft: &Draft, seq: u64, accepted_at: UtcTime) -> Stored {

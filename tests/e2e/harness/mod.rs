@@ -2,9 +2,12 @@
 
 mod binaries;
 mod child;
+pub(crate) mod clockwork;
 mod cluster;
 mod database;
+pub(crate) mod disk;
 mod http;
+pub(crate) mod mount;
 pub(crate) mod oracle;
 mod pgbouncer;
 mod pipeline;
@@ -14,6 +17,7 @@ pub(crate) mod proxy;
 mod servers;
 pub(crate) mod site;
 mod topic;
+pub(crate) mod trace;
 mod waiting;
 
 pub(crate) use child::{Finished, Service, command};

@@ -90,7 +90,7 @@ impl<'a> Pipeline<'a> {
     }
 
     /// Where else the services find Kafka. The tests themselves go straight to it.
-    pub(crate) fn broker(self, address: String) -> Self {
+    pub(crate) fn broker_behind(self, address: String) -> Self {
         Self { broker: Some(address), ..self }
     }
 
@@ -208,6 +208,11 @@ impl<'a> Pipeline<'a> {
     /// Where the producer keeps its events.
     pub(crate) fn spool(&self) -> PathBuf {
         self.folder().join("spool")
+    }
+
+    /// Where Kafka is.
+    pub(crate) fn broker(&self) -> &str {
+        self.servers.kafka()
     }
 
     /// The topic.

@@ -1,0 +1,223 @@
+//! The disk under a spool fails: it is full, out of inodes, read-only, limited, or gone. The producer lives, says what is
+//! the matter, and declares what it could not keep.
+
+use std::fs;
+use std::process::Command;
+
+use crate::harness::mount::Mount;
+use crate::harness::{Pipeline, Service, eventually, site};
+
+/// Sites whose results are long, so that disks and segments are soon full: some 4 MB in 2 s.
+fn wordy<'a>(pipeline: Pipeline<'a>, site: &site::Site) -> Pipeline<'a> {
+    let url = format!("{}{}", site.url(), "x".repeat(7000));
+    (0..60).fold(pipeline.every(std::time::Duration::from_millis(200)), |pipeline, number| {
+        pipeline.site(&format!("wordy {number}"), &url)
+    })
+}
+
+/// Waits until the producer says that its disk refuses, in these words, and that it declares what it cannot keep.
+#[track_caller]
+fn wait_until_refused(producer: &Service, words: &str) {
+    eventually("the producer is not ready", || producer.get("/health/ready").0 == 503);
+    let (_, why) = producer.get("/health/ready");
+    assert!(why.contains("cannot be written") && why.contains(words), "{why}");
+    assert_eq!(producer.get("/health/live").0, 200);
+}
+
+/// Waits until the disk takes events again, and some more results are stored.
+#[track_caller]
+fn wait_until_well(pipeline: &Pipeline<'_>, producer: &Service) {
+    eventually("the producer is ready again", || producer.get("/health/ready").0 == 200);
+    pipeline.wait_for_more_rows(200);
+}
+
+fn full_spans(pipeline: &Pipeline<'_>) -> i64 {
+    pipeline.count("gap WHERE reason = 'spool_full' AND \"from\" IS NOT NULL")
+}
+
+#[test]
+fn a_full_disk_stops_no_producer_and_what_could_not_be_kept_is_declared() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("full_disk").busy_with(&site);
+    let disk = Mount::tmpfs(&pipeline.spool(), "size=16m");
+    let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
+    pipeline.wait_for_rows(300);
+    for but_for in [0, 5000] {
+        let filling = disk.fill(but_for);
+        wait_until_refused(&producer, "No space left on device");
+        eventually("slots are missed", || producer.metric("isitup_gaps_declared_total") > 0.0);
+        drop(filling);
+        wait_until_well(&pipeline, &producer);
+    }
+    eventually("it is declared", || full_spans(&pipeline) > 0);
+    pipeline.prove(producer);
+    assert_eq!(pipeline.count("gap WHERE reason NOT IN ('spool_full', 'overrun')"), 0);
+}
+
+#[test]
+fn a_producer_that_ends_on_a_full_disk_loses_nothing_that_it_had_kept() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("full_end").busy_with(&site);
+    let disk = Mount::tmpfs(&pipeline.spool(), "size=16m");
+    let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
+    pipeline.wait_for_rows(300);
+    let filling = disk.fill(0);
+    wait_until_refused(&producer, "No space left on device");
+    assert_eq!(producer.sigterm().code, Some(0));
+    // Nor does a start do any harm: it is refused.
+    let refused = pipeline.producer().wait();
+    assert_eq!(refused.code, Some(1));
+    assert!(
+        refused.log.contains("No space left on device (os error 28); check producer.spool.path"),
+        "{}",
+        refused.log
+    );
+    drop(filling);
+
+    let producer = pipeline.producer();
+    pipeline.wait_for_more_rows(300);
+    pipeline.prove(producer);
+    assert_eq!(pipeline.count("gap WHERE reason = 'producer_down'"), 1);
+    assert_eq!(pipeline.count("gap WHERE reason = 'spool_corrupt'"), 0, "a start that was refused leaves no damage");
+}
+
+#[test]
+fn a_disk_out_of_inodes_stops_no_producer_and_what_could_not_be_kept_is_declared() {
+    let site = site::well("hello");
+    let pipeline = wordy(Pipeline::new("no_inodes"), &site);
+    let disk = Mount::tmpfs(&pipeline.spool(), "nr_inodes=64");
+    let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
+    pipeline.wait_for_rows(100);
+    let filling = disk.fill_inodes();
+    // Until its segment is full, the producer needs no other file; and each that it is done with leaves room for another.
+    eventually("no segment can be made", || {
+        filling.take_inodes();
+        producer.get("/health/ready").0 == 503
+    });
+    wait_until_refused(&producer, "No space left on device");
+    eventually("slots are missed", || producer.metric("isitup_gaps_declared_total") > 0.0);
+    drop(filling);
+    wait_until_well(&pipeline, &producer);
+    pipeline.prove(producer);
+    assert!(full_spans(&pipeline) > 0);
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_like_any_other() {
+    let site = site::well("hello");
+    let pipeline = wordy(Pipeline::new("limited"), &site);
+    let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
+    pipeline.wait_for_rows(100);
+    let limit = |bytes: &str| {
+        let process = producer.process().to_string();
+        let done = Command::new("prlimit").args(["--pid", &process, &format!("--fsize={bytes}")]).status().unwrap();
+        assert!(done.success());
+    };
+    limit("1000000:unlimited");
+    wait_until_refused(&producer, "File too large");
+    eventually("slots are missed", || producer.metric("isitup_gaps_declared_total") > 0.0);
+    limit("unlimited:unlimited");
+    wait_until_well(&pipeline, &producer);
+    pipeline.prove(producer);
+    assert!(full_spans(&pipeline) > 0);
+}
+
+#[test]
+fn a_read_only_disk_refuses_a_start_in_clear_words_and_nothing_is_harmed() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("read_only").busy_with(&site);
+    let disk = Mount::tmpfs(&pipeline.spool(), "size=64m");
+    let _consumer = pipeline.consumer();
+    let producer = pipeline.producer();
+    pipeline.wait_for_rows(300);
+    producer.kill9();
+    disk.remount("ro");
+    let refused = pipeline.producer().wait();
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.log.contains("Read-only file system (os error 30); check producer.spool.path"), "{}", refused.log);
+    disk.remount("rw");
+    let producer = pipeline.producer();
+    pipeline.wait_for_more_rows(300);
+    pipeline.prove(producer);
+}
+
+/// Makes the system refuse a producer's calls, as a failing disk would, until dropped.
+struct Refusal(std::process::Child);
+
+impl Refusal {
+    /// `calls` fail with `error`.
+    fn of(producer: &Service, calls: &str, error: &str) -> Self {
+        let inject = format!("inject={calls}:error={error}");
+        let process = producer.process().to_string();
+        let mut strace = Command::new("setpriv");
+        strace.args([
+            "--pdeathsig",
+            "KILL",
+            "--",
+            "strace",
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &format!("trace={calls}"),
+        ]);
+        Self(strace.args(["-e", &inject, "-p", &process]).spawn().unwrap())
+    }
+}
+
+impl Drop for Refusal {
+    fn drop(&mut self) {
+        // In order, so that the process goes on.
+        let pid = rustix::process::Pid::from_child(&self.0);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_disk_that_fails_while_it_is_used_stops_no_producer() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("failing_disk").busy_with(&site);
+    let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
+    pipeline.wait_for_rows(300);
+    for (calls, error, words) in [
+        ("fdatasync", "EIO", "Input/output error"),
+        ("pwrite64", "EROFS", "Read-only file system"),
+        ("pwrite64,fdatasync", "EDQUOT", "quota exceeded"),
+    ] {
+        let refusal = Refusal::of(&producer, calls, error);
+        wait_until_refused(&producer, words);
+        drop(refusal);
+        wait_until_well(&pipeline, &producer);
+    }
+    pipeline.prove(producer);
+    assert!(full_spans(&pipeline) > 0);
+}
+
+#[test]
+fn a_spool_folder_that_is_taken_away_is_made_anew_and_the_producer_keeps_its_name_and_numbers() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("folder_gone").busy_with(&site);
+    let _consumer = pipeline.consumer();
+    let producer = pipeline.producer();
+    pipeline.wait_for_rows(300);
+    fs::remove_dir_all(pipeline.spool()).unwrap();
+    producer.wait_for_log("was taken away; it begins anew");
+    pipeline.wait_for_more_rows(300);
+    producer.kill9();
+    // What it says is on disk is on disk again.
+    let producer = pipeline.producer();
+    pipeline.wait_for_more_rows(300);
+    pipeline.prove(producer);
+    assert_eq!(pipeline.count("producer"), 1);
+}
+
+#[test]
+fn a_spool_folder_that_cannot_be_made_is_told_in_clear_words() {
+    let pipeline = Pipeline::new("no_folder").site("a", site::CLOSED);
+    fs::write(pipeline.spool(), "a file").unwrap();
+    let refused = pipeline.producer().wait();
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.log.contains("check producer.spool.path"), "{}", refused.log);
+}
