@@ -70,6 +70,19 @@ fn producer<'a>(fleet: &'a Fleet<'a>) -> Vec<(&'static str, Fault<'a>)> {
             fleet.producer(number, "isitup-producer-failpoints", &orders).ends_within(ARMED);
             fleet.start_producer(number);
         }),
+        fault("the disk of a spool full", move |rng| {
+            let filling = fleet.disk.fill(rng.u64(..10_000));
+            last(rng, 500..4000);
+            drop(filling);
+        }),
+        fault("a wall clock stepped by an hour, and back", move |rng| {
+            const HOUR: i64 = 3_600_000_000;
+            let step = if rng.bool() { HOUR } else { -HOUR };
+            for step in [step, -step] {
+                fleet.clock.step(step);
+                last(rng, 2000..6000);
+            }
+        }),
         fault("a producer frozen", move |rng| freeze(&fleet.producers[any(rng)].service, rng, 500..5000)),
         fault("bytes flipped in a dead producer's spool", move |rng| {
             let number = any(rng);

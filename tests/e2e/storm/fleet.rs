@@ -11,11 +11,15 @@ use std::time::Duration;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::harness::clockwork::Clockwork;
+use crate::harness::mount::Mount;
 use crate::harness::oracle::spool;
 use crate::harness::proxy::Proxy;
 use crate::harness::{Database, OwnServers, Pipeline, Service, eventually, site};
 
 const LOCATIONS: [&str; 2] = ["west", "east"];
+/// The one of them whose wall clock is stepped.
+const STEPPED: usize = 1;
 /// 30 sites, each 200 ms, at two locations: 300 checks a second.
 const SITES: usize = 30;
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -23,9 +27,14 @@ const LEASE: Duration = Duration::from_secs(4);
 
 pub(super) struct Fleet<'a> {
     pub(super) servers: &'a OwnServers,
-    pub(super) pipeline: Pipeline<'a>,
+    // Dropped in this order: the services before the disk, the disk before the folder that it is mounted in.
     pub(super) producers: [Producer; 2],
     pub(super) consumers: [Slot; 3],
+    /// The disk of the first producer's spool.
+    pub(super) disk: Mount,
+    /// The wall clock of the second producer.
+    pub(super) clock: Clockwork,
+    pub(super) pipeline: Pipeline<'a>,
     /// What lies between the consumers and PostgreSQL.
     pub(super) postgres: Proxy,
     /// Whether the sites keep their visitors waiting.
@@ -68,7 +77,9 @@ impl<'a> Fleet<'a> {
             service: Slot::default(),
         };
         let producers = LOCATIONS.map(producer);
-        let fleet = Self { servers, pipeline, producers, consumers: Default::default(), postgres: proxy, stalled };
+        let disk = Mount::tmpfs(&producers[0].spool, "size=96m");
+        let (consumers, clock) = (Default::default(), Clockwork::new());
+        let fleet = Self { servers, producers, consumers, disk, clock, pipeline, postgres: proxy, stalled };
         for number in 0..fleet.producers.len() {
             fleet.start_producer(number);
         }
@@ -90,6 +101,7 @@ impl<'a> Fleet<'a> {
         command.env("ISITUP__PRODUCER__LOCATION", location);
         command.env("ISITUP__PRODUCER__SPOOL__PATH", spool);
         command.env("FAILPOINTS", orders);
+        let command = if number == STEPPED { self.clock.drives(command) } else { command };
         Service::start(&format!("the producer {location}"), command)
     }
 
