@@ -1,5 +1,8 @@
 //! The thread of the schedule: hands due checks to the workers, declares what was missed, says that the producer lives.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -119,7 +122,8 @@ impl Dispatcher {
         };
         dispatcher.declare_time_since(before, begin);
         dispatcher.ledger.advance(begin);
-        dispatcher.report(ProducerState::Started);
+        // The schedule began then; slots since are due.
+        dispatcher.report_at(ProducerState::Started, begin);
         dispatcher
     }
 
@@ -274,9 +278,13 @@ impl Dispatcher {
     }
 
     fn report(&self, state: ProducerState) {
+        self.report_at(state, self.clock.now());
+    }
+
+    fn report_at(&self, state: ProducerState, at: UtcTime) {
         let Identification { config_hash, site_count } = self.identification.clone();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let report = ProducerReport { state, at: self.clock.now(), site_count, config_hash, version };
+        let report = ProducerReport { state, at, site_count, config_hash, version };
         self.intake.put(Draft::new(&Body::Producer(report)), Vec::new());
     }
 

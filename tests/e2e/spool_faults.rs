@@ -24,6 +24,14 @@ fn wait_until_refused(producer: &Service, words: &str) {
     assert_eq!(producer.get("/health/live").0, 200);
 }
 
+/// Waits until slots are missed because nothing can be kept.
+#[track_caller]
+fn wait_until_declared(producer: &Service) {
+    let declared = || producer.metric("isitup_gaps_declared_total{reason=\"spool_full\"}");
+    let before = declared();
+    eventually("slots are missed", || declared() > before);
+}
+
 /// Waits until the disk takes events again, and some more results are stored.
 #[track_caller]
 fn wait_until_well(pipeline: &Pipeline<'_>, producer: &Service) {
@@ -45,7 +53,7 @@ fn a_full_disk_stops_no_producer_and_what_could_not_be_kept_is_declared() {
     for but_for in [0, 5000] {
         let filling = disk.fill(but_for);
         wait_until_refused(&producer, "No space left on device");
-        eventually("slots are missed", || producer.metric("isitup_gaps_declared_total") > 0.0);
+        wait_until_declared(&producer);
         drop(filling);
         wait_until_well(&pipeline, &producer);
     }
@@ -95,7 +103,7 @@ fn a_disk_out_of_inodes_stops_no_producer_and_what_could_not_be_kept_is_declared
         producer.get("/health/ready").0 == 503
     });
     wait_until_refused(&producer, "No space left on device");
-    eventually("slots are missed", || producer.metric("isitup_gaps_declared_total") > 0.0);
+    wait_until_declared(&producer);
     drop(filling);
     wait_until_well(&pipeline, &producer);
     pipeline.prove(producer);
@@ -115,7 +123,7 @@ fn a_limit_on_the_size_of_files_is_an_error_like_any_other() {
     };
     limit("1000000:unlimited");
     wait_until_refused(&producer, "File too large");
-    eventually("slots are missed", || producer.metric("isitup_gaps_declared_total") > 0.0);
+    wait_until_declared(&producer);
     limit("unlimited:unlimited");
     wait_until_well(&pipeline, &producer);
     pipeline.prove(producer);
@@ -188,6 +196,7 @@ fn a_disk_that_fails_while_it_is_used_stops_no_producer() {
     ] {
         let refusal = Refusal::of(&producer, calls, error);
         wait_until_refused(&producer, words);
+        wait_until_declared(&producer);
         drop(refusal);
         wait_until_well(&pipeline, &producer);
     }
