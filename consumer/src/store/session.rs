@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use isitup_shared::config::SchemaName;
 use postgres::types::ToSql;
-use postgres::{Client, NoTls, Row, Statement, Transaction};
+use postgres::{Client, Row, Statement, Transaction};
 use r2d2::{ManageConnection, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
 
 use super::StoreError;
+use super::deadline::{AnswerLimit, Watch};
 
 /// Parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -22,6 +23,12 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reports and housekeeping may read a lot.
 const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// How much longer than the server lets a statement run its answer is waited for.
+const ANSWER_MARGIN: Duration = Duration::from_secs(5);
+
+/// How long the server may take over each step by which a session begins.
+const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long past the lease a transaction may lie idle before the server ends it.
 const IDLE_MARGIN: Duration = Duration::from_secs(5);
@@ -62,17 +69,21 @@ pub(super) struct Connection {
     client: Client,
     statements: HashMap<&'static str, Statement>,
     settings: Arc<Settings>,
+    limit: AnswerLimit,
 }
 
 /// Makes [`Connection`]s for the pool.
 pub(super) struct Manager {
-    inner: PostgresConnectionManager<NoTls>,
+    inner: PostgresConnectionManager<Watch>,
+    config: postgres::Config,
+    watch: Watch,
     settings: Arc<Settings>,
 }
 
 impl Manager {
-    pub(super) fn new(config: postgres::Config, settings: Arc<Settings>) -> Self {
-        Self { inner: PostgresConnectionManager::new(config, NoTls), settings }
+    pub(super) fn new(mut config: postgres::Config, settings: Arc<Settings>) -> Self {
+        let watch = Watch::for_config(&mut config, AnswerLimit::new(START_LIMIT));
+        Self { inner: PostgresConnectionManager::new(config.clone(), watch.clone()), config, watch, settings }
     }
 }
 
@@ -81,11 +92,10 @@ impl ManageConnection for Manager {
     type Error = StoreError;
 
     fn connect(&self) -> Result<Connection, StoreError> {
-        Ok(Connection {
-            client: self.inner.connect()?,
-            statements: HashMap::new(),
-            settings: Arc::clone(&self.settings),
-        })
+        // Each connection has a limit of its own, which its transactions set.
+        let limit = AnswerLimit::new(START_LIMIT);
+        let client = self.config.connect(self.watch.with(limit.clone()))?;
+        Ok(Connection { client, statements: HashMap::new(), settings: Arc::clone(&self.settings), limit })
     }
 
     fn is_valid(&self, connection: &mut Connection) -> Result<(), StoreError> {
@@ -118,7 +128,7 @@ impl Session {
     /// # Errors
     /// When the connection fails.
     pub fn begin_fast(&mut self) -> Result<Tx<'_>, StoreError> {
-        self.begin(|settings| &settings.fast)
+        self.begin(STATEMENT_TIMEOUT, |settings| &settings.fast)
     }
 
     /// A transaction that is on disk once committed.
@@ -126,7 +136,7 @@ impl Session {
     /// # Errors
     /// When the connection fails.
     pub fn begin_durable(&mut self) -> Result<Tx<'_>, StoreError> {
-        self.begin(|settings| &settings.durable)
+        self.begin(STATEMENT_TIMEOUT, |settings| &settings.durable)
     }
 
     /// A transaction for reports and housekeeping, whose statements may take long.
@@ -134,7 +144,7 @@ impl Session {
     /// # Errors
     /// When the connection fails.
     pub fn begin_long(&mut self) -> Result<Tx<'_>, StoreError> {
-        self.begin(|settings| &settings.long)
+        self.begin(LONG_STATEMENT_TIMEOUT, |settings| &settings.long)
     }
 
     /// A read-only transaction that sees one moment of the database.
@@ -147,8 +157,9 @@ impl Session {
         Ok(tx)
     }
 
-    fn begin(&mut self, choose: impl Fn(&Settings) -> &str) -> Result<Tx<'_>, StoreError> {
-        let Connection { client, statements, settings } = &mut *self.connection;
+    fn begin(&mut self, statement: Duration, choose: impl Fn(&Settings) -> &str) -> Result<Tx<'_>, StoreError> {
+        let Connection { client, statements, settings, limit } = &mut *self.connection;
+        limit.set(statement + ANSWER_MARGIN);
         let mut inner = client.transaction()?;
         inner.batch_execute(choose(settings))?;
         Ok(Tx { inner, statements, schema: &settings.schema })
@@ -156,6 +167,7 @@ impl Session {
 
     /// Runs a command that cannot run inside a transaction.
     pub(super) fn execute_alone(&mut self, command: &str) -> Result<(), StoreError> {
+        self.connection.limit.set(LONG_STATEMENT_TIMEOUT);
         Ok(self.connection.client.batch_execute(command)?)
     }
 }
