@@ -85,7 +85,8 @@ fn black_hole(name: &str, behaviour: Behaviour) {
     let bench = Bench::start(name);
     bench.proxy.behave(behaviour);
     bench.wait_until_consumer_tells();
-    bench.wait_until_producer_tells("");
+    // It does not hang in a new connection either: TCP alone would try for two minutes, or wait for ever.
+    bench.wait_until_producer_tells("no Kafka broker answers at");
     bench.proxy.behave(Behaviour::Forward);
     // Neither waits for what is lost: 120 s is what the kafka crate would, and longer still TCP.
     bench.wait_for_empty_spool(GIVEN_UP);
@@ -194,7 +195,7 @@ fn late_records_are_not_taken_for_those_of_another_fetch() {
 fn a_link_to_kafka_too_slow_for_the_load_only_delays_events() {
     let bench = Bench::start("kafka_slow");
     bench.proxy.behave(Behaviour::Slow(SLOW));
-    eventually("events fall behind", || bench.producer.metric("isitup_spool_events") >= 4000.0);
+    eventually("events fall behind", || bench.producer.metric("isitup_spool_events") >= 900.0);
     bench.pipeline.wait_for_more_rows(300);
     bench.proxy.behave(Behaviour::Forward);
     bench.wait_for_empty_spool(GIVEN_UP);
@@ -230,6 +231,7 @@ fn a_black_hole_before_kafka_for_three_minutes_costs_nothing() {
 }
 
 #[test]
+#[ignore = "long: make test-faults runs it"]
 fn a_backlog_gets_through_a_slow_link_to_kafka() {
     let bench = Bench::start("kafka_backlog");
     bench.proxy.behave(Behaviour::Refuse);
@@ -246,6 +248,7 @@ fn a_backlog_gets_through_a_slow_link_to_kafka() {
 }
 
 #[test]
+#[ignore = "long: make test-faults runs it"]
 fn a_backlog_on_the_topic_gets_through_a_slow_link_to_the_consumer() {
     let (proxy, site) = (Proxy::kafka(shared_servers().kafka()), site::well("hello"));
     let pipeline = Pipeline::new("topic_backlog").busy_with(&site).broker(proxy.address());

@@ -84,7 +84,9 @@ impl TlsConnect<Socket> for Watch {
 
     fn connect(self, socket: Socket) -> Self::Future {
         if self.is_tls_demanded {
-            return ready(Err(io::Error::other("TLS to PostgreSQL is not in this release: take sslmode out of postgres.url")));
+            return ready(Err(io::Error::other(
+                "TLS to PostgreSQL is not in this release: take sslmode out of postgres.url",
+            )));
         }
         let until = Box::pin(sleep_until(Instant::now() + self.limit.get()));
         ready(Ok(Watched { socket, limit: self.limit, owed: Owed::new(), is_stuck: false, until }))
