@@ -55,7 +55,9 @@ impl Watch {
     pub(super) fn for_config(config: &mut Config, limit: AnswerLimit) -> Self {
         let is_tls_demanded = config.get_ssl_mode() == SslMode::Require;
         let is_local = config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_)));
-        if !is_tls_demanded && !is_local {
+        if !is_tls_demanded && is_local {
+            config.ssl_mode(SslMode::Disable);
+        } else if !is_tls_demanded {
             config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
         }
         Self { limit, is_tls_demanded }
