@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use crate::harness::proxy::{Behaviour, Call, Direction, Moment, Proxy};
-use crate::harness::{Pipeline, Service, eventually, shared_servers, site, within};
+use isitup_shared::kafka::Record;
+use uuid::Uuid;
+
+use crate::harness::{Pipeline, Service, Topic, eventually, shared_servers, site, within};
 
 /// How long a call to Kafka is waited for, and what it takes to see that it was given up.
 const GIVEN_UP: Duration = Duration::from_secs(15 + 5);
@@ -179,6 +182,28 @@ fn a_late_acknowledgement_is_not_taken_for_another_one() {
     bench.wait_for_empty_spool(GIVEN_UP);
     eventually("what was sent twice is met", || bench.consumer.metric("isitup_duplicates_total") > 0.0);
     bench.prove();
+}
+
+#[test]
+fn an_acknowledgement_that_comes_late_acknowledges_nothing_that_was_sent_after_it() {
+    let proxy = Proxy::kafka(shared_servers().kafka());
+    let name = format!("late_{}", Uuid::new_v4().simple());
+    let topic = Topic::at(&proxy.address(), &name);
+    topic.create();
+    let mut sender = topic.sender();
+    let mut is_acknowledged = |value: &'static [u8]| {
+        sender.send(&name, &[Record { partition: 0, key: b"k", value }]).values().all(Result::is_ok)
+    };
+    assert!(is_acknowledged(b"in time"));
+    proxy.behave(Behaviour::HoldAnswers(Call::Produce));
+    assert!(!is_acknowledged(b"answered late"));
+    // The late answer is delivered now; what is sent from now on vanishes, so nothing can be acknowledged.
+    proxy.behave(Behaviour::Swallow(Direction::Upstream));
+    assert!(!is_acknowledged(b"vanished"), "the late answer was taken for that of another request");
+    proxy.behave(Behaviour::Forward);
+    assert!(is_acknowledged(b"in time again"));
+    let there = Topic::at(shared_servers().kafka(), &name).messages();
+    assert_eq!(there, [&b"in time"[..], b"answered late", b"in time again"]);
 }
 
 #[test]

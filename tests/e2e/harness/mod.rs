@@ -16,4 +16,5 @@ pub(crate) use child::{Finished, Service, command};
 pub(crate) use database::Database;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use servers::{OwnServers, shared_servers};
+pub(crate) use topic::Topic;
 pub(crate) use waiting::{eventually, within};

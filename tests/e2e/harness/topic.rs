@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use isitup_shared::config::{Format, KafkaConfig, TopicShape};
-use isitup_shared::kafka::{Record, receiver, sender};
+use isitup_shared::kafka::{Record, Sender, receiver, sender};
 use serde_json::Value;
 
 use super::waiting::eventually;
@@ -32,6 +32,11 @@ impl Topic {
         let records: Vec<Record<'_>> = messages.iter().map(|message| record(message.as_slice())).collect();
         let delivery = sender(&self.config).send(&self.config.topic, &records);
         assert!(delivery.values().all(Result::is_ok), "{delivery:?}");
+    }
+
+    /// What the producer sends by.
+    pub(crate) fn sender(&self) -> Box<dyn Sender> {
+        sender(&self.config)
     }
 
     /// One past the last offset of each partition.
