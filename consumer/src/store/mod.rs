@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod certificates;
 pub mod days;
+mod deadline;
 pub mod dirty;
 mod error;
 pub mod gaps;
@@ -15,6 +16,7 @@ pub mod leases;
 pub mod maintenance;
 pub mod migrations;
 pub mod offsets;
+mod owed;
 pub mod producers;
 pub mod reading;
 pub mod rejected;

@@ -13,10 +13,11 @@ use std::time::Duration;
 use isitup_shared::config::SchemaName;
 use postgres::error::SqlState;
 use postgres::types::ToSql;
-use postgres::{Client, NoTls, Row, SimpleQueryMessage, Statement, Transaction};
+use postgres::{Client, Row, SimpleQueryMessage, Statement, Transaction};
 use r2d2::{ManageConnection, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
 
+use super::deadline::{AnswerLimit, Watch};
 use super::{Fault, StoreError};
 
 /// Parameters of a statement.
@@ -27,6 +28,12 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reports and housekeeping may read a lot.
 const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// How much longer than the server lets a statement run its answer is waited for.
+const ANSWER_MARGIN: Duration = Duration::from_secs(5);
+
+/// How long the server may take over each step by which a session begins.
+const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a transaction waits for a lock, as a part of the lease and within bounds: it then lets go of what it holds
 /// itself, so that leases are prolonged while something blocks. Longer than the server takes to find a deadlock.
@@ -89,6 +96,7 @@ pub(super) struct Connection {
     settings: Arc<Settings>,
     /// Whether something failed that may hang on this very connection, such as a plan that a migration outdated.
     is_spent: bool,
+    limit: AnswerLimit,
 }
 
 /// What outlives a transaction.
@@ -104,36 +112,42 @@ enum Memory {
 /// A session of our own takes a setting of ours at its start. `PgBouncer` refuses such a setting or drops it, and so
 /// do its kin.
 pub(super) struct Manager {
-    marked: PostgresConnectionManager<NoTls>,
-    plain: PostgresConnectionManager<NoTls>,
+    marked: postgres::Config,
+    plain: postgres::Config,
+    watch: Watch,
+    inner: PostgresConnectionManager<Watch>,
     is_pooled: AtomicBool,
     settings: Arc<Settings>,
 }
 
 impl Manager {
-    pub(super) fn new(config: postgres::Config, settings: Arc<Settings>) -> Self {
-        let mut marked = config.clone();
-        marked.options(&format!("{} -c {MARK}=on", config.get_options().unwrap_or_default()));
+    pub(super) fn new(mut plain: postgres::Config, settings: Arc<Settings>) -> Self {
+        let watch = Watch::for_config(&mut plain, AnswerLimit::new(START_LIMIT));
+        let mut marked = plain.clone();
+        marked.options(&format!("{} -c {MARK}=on", plain.get_options().unwrap_or_default()));
         Self {
-            marked: PostgresConnectionManager::new(marked, NoTls),
-            plain: PostgresConnectionManager::new(config, NoTls),
+            inner: PostgresConnectionManager::new(plain.clone(), watch.clone()),
+            marked,
+            plain,
+            watch,
             is_pooled: AtomicBool::new(false),
             settings,
         }
     }
 
     /// A connection, and whether its session is ours alone.
-    fn open(&self) -> Result<(Client, bool), StoreError> {
+    fn open(&self, limit: &AnswerLimit) -> Result<(Client, bool), StoreError> {
+        let watch = || self.watch.with(limit.clone());
         if self.is_pooled.load(Ordering::Relaxed) {
-            return Ok((self.plain.connect()?, false));
+            return Ok((self.plain.connect(watch())?, false));
         }
-        match self.marked.connect() {
+        match self.marked.connect(watch()) {
             Ok(mut client) => {
                 let ask = format!("SELECT current_setting('{MARK}', true)");
                 let is_ours = value(&client.simple_query(&ask)?).as_deref() == Some("on");
                 Ok((client, is_ours))
             }
-            Err(error) if is_mark_refused(&error) => Ok((self.plain.connect()?, false)),
+            Err(error) if is_mark_refused(&error) => Ok((self.plain.connect(watch())?, false)),
             Err(error) => Err(error.into()),
         }
     }
@@ -157,7 +171,9 @@ impl ManageConnection for Manager {
     type Error = StoreError;
 
     fn connect(&self) -> Result<Connection, StoreError> {
-        let (client, is_ours) = self.open()?;
+        // Each connection has a limit of its own, which its transactions set.
+        let limit = AnswerLimit::new(START_LIMIT);
+        let (client, is_ours) = self.open(&limit)?;
         let memory = if is_ours {
             Memory::Statements(HashMap::new())
         } else {
@@ -166,15 +182,15 @@ impl ManageConnection for Manager {
             }
             Memory::Server(None)
         };
-        Ok(Connection { client, memory, settings: Arc::clone(&self.settings), is_spent: false })
+        Ok(Connection { client, memory, settings: Arc::clone(&self.settings), is_spent: false, limit })
     }
 
     fn is_valid(&self, connection: &mut Connection) -> Result<(), StoreError> {
-        Ok(self.plain.is_valid(&mut connection.client)?)
+        Ok(self.inner.is_valid(&mut connection.client)?)
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
-        connection.is_spent || self.plain.has_broken(&mut connection.client)
+        connection.is_spent || self.inner.has_broken(&mut connection.client)
     }
 }
 
@@ -199,7 +215,7 @@ impl Session {
     /// # Errors
     /// When the connection fails.
     pub fn begin_fast(&mut self) -> Result<Tx<'_>, StoreError> {
-        self.begin(|settings| &settings.fast)
+        self.begin(STATEMENT_TIMEOUT, |settings| &settings.fast)
     }
 
     /// A transaction that is on disk once committed.
@@ -207,7 +223,7 @@ impl Session {
     /// # Errors
     /// When the connection fails.
     pub fn begin_durable(&mut self) -> Result<Tx<'_>, StoreError> {
-        self.begin(|settings| &settings.durable)
+        self.begin(STATEMENT_TIMEOUT, |settings| &settings.durable)
     }
 
     /// A transaction for reports and housekeeping, whose statements may take long.
@@ -215,7 +231,7 @@ impl Session {
     /// # Errors
     /// When the connection fails.
     pub fn begin_long(&mut self) -> Result<Tx<'_>, StoreError> {
-        self.begin(|settings| &settings.long)
+        self.begin(LONG_STATEMENT_TIMEOUT, |settings| &settings.long)
     }
 
     /// A read-only transaction that sees one moment of the database.
@@ -223,11 +239,12 @@ impl Session {
     /// # Errors
     /// When the connection fails.
     pub fn begin_snapshot(&mut self) -> Result<Tx<'_>, StoreError> {
-        self.begin(|settings| &settings.snapshot)
+        self.begin(LONG_STATEMENT_TIMEOUT, |settings| &settings.snapshot)
     }
 
-    fn begin(&mut self, choose: impl Fn(&Settings) -> &str) -> Result<Tx<'_>, StoreError> {
-        let Connection { client, memory, settings, is_spent } = &mut *self.connection;
+    fn begin(&mut self, statement: Duration, choose: impl Fn(&Settings) -> &str) -> Result<Tx<'_>, StoreError> {
+        let Connection { client, memory, settings, is_spent, limit } = &mut *self.connection;
+        limit.set(statement + ANSWER_MARGIN);
         let mut inner = client.transaction()?;
         match memory {
             Memory::Statements(_) => inner.batch_execute(choose(settings))?,
@@ -247,6 +264,7 @@ impl Session {
 
     /// Runs a command that cannot run inside a transaction.
     pub(super) fn execute_alone(&mut self, command: &str) -> Result<(), StoreError> {
+        self.connection.limit.set(LONG_STATEMENT_TIMEOUT);
         Ok(self.connection.client.batch_execute(command)?)
     }
 }

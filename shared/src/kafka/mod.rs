@@ -136,6 +136,12 @@ pub enum KafkaError {
     /// The partition holds what this client cannot read; the others are not touched by that.
     #[error("the partition holds what this client cannot read: {0}")]
     Unreadable(String),
+    /// The broker did not answer in time; the connection was dropped.
+    #[error("connection to Kafka lost: no answer within {seconds} s")]
+    NoAnswer {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The connection failed, or what came over it was no sense; it was dropped.
     #[error("connection to Kafka lost: {0}")]
     Connection(String),

@@ -28,4 +28,5 @@ pub(crate) use pipeline::Pipeline;
 pub(crate) use postgres::OwnPostgres;
 pub(crate) use proof::without_ranges;
 pub(crate) use servers::{OwnServers, shared_servers};
+pub(crate) use topic::Topic;
 pub(crate) use waiting::{eventually, within};

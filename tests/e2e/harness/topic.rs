@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use isitup_shared::config::{Format, KafkaConfig, TopicShape};
-use isitup_shared::kafka::{Delivery, OffsetRange, Record, receiver, sender};
+use isitup_shared::kafka::{Delivery, OffsetRange, Record, Sender, receiver, sender};
 use serde_json::Value;
 
 use super::waiting::eventually;
@@ -45,6 +45,11 @@ impl Topic {
         let record = |value| Record { partition, key: b"anything", value };
         let records: Vec<Record<'_>> = messages.iter().map(|message| record(message.as_slice())).collect();
         sender(&self.config).send(&self.config.topic, &records)
+    }
+
+    /// What the producer sends by.
+    pub(crate) fn sender(&self) -> Box<dyn Sender> {
+        sender(&self.config)
     }
 
     /// One past the last offset of each partition.

@@ -45,8 +45,9 @@ pub(super) fn fetch(kafka: &mut KafkaRust, topic: &str, positions: &[(i32, i64)]
         return Ok(Vec::new());
     }
     let leaders = kafka.leaders(topic)?;
+    let usual = i32::try_from(kafka.fetching.size()).unwrap_or(SIZE);
     let asks = positions.iter().map(|&(partition, offset)| {
-        let size = kafka.sizes.get(&(topic.to_owned(), partition)).copied().unwrap_or(SIZE);
+        let size = kafka.sizes.get(&(topic.to_owned(), partition)).copied().unwrap_or(usual);
         (partition, Ask { partition, offset, size })
     });
     let (led, lost) = by_leader(&leaders, asks);
@@ -102,7 +103,10 @@ fn ask_leader(
     wait: Duration,
 ) -> Result<Vec<Fetched>, KafkaError> {
     kafka.vet(topic, leader)?;
-    let mut answers = request(kafka, topic, asks, wait)?;
+    let begun = Instant::now();
+    let answers = request(kafka, topic, asks, wait);
+    kafka.fetching.learn(&answers, begun.elapsed());
+    let mut answers = answers?;
     let mut fetched = Vec::with_capacity(asks.len());
     for ask in asks {
         let unnamed = || Err(KafkaError::LeaderMoving("the broker's answer leaves the partition out".to_owned()));

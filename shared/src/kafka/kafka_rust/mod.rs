@@ -4,6 +4,7 @@
 
 mod failure;
 mod fetch;
+mod pace;
 mod probe;
 mod produce;
 mod session;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use log::debug;
 
+use self::pace::Pace;
 use self::probe::Fault;
 use self::session::{Leaders, Session};
 use super::{Delivery, Fetched, KafkaError, OffsetRange, Receiver, Record, Sender};
@@ -31,6 +33,10 @@ pub(super) struct KafkaRust {
     brokers: Vec<String>,
     shape: TopicShape,
     session: Option<Session>,
+    /// How many bytes are sent in one call.
+    sending: Pace,
+    /// How many bytes of a partition are fetched in one call.
+    fetching: Pace,
     /// The most bytes of a set; less than [`sets::SET_LIMIT`] once a broker found that too large.
     set_limit: usize,
     /// Partitions that need more than [`fetch::SIZE`] bytes to get on, and how many.
@@ -46,6 +52,8 @@ impl KafkaRust {
             brokers: config.brokers.clone(),
             shape: config.create_topic,
             session: None,
+            sending: Pace::new(sets::CALL_SIZE),
+            fetching: Pace::new(fetch::SIZE as usize),
             set_limit: sets::SET_LIMIT,
             sizes: HashMap::new(),
             mirror_rests: None,

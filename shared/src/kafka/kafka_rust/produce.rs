@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka::client::{ProduceConfirm, RequiredAcks};
 use kafka::error::KafkaCode;
@@ -58,14 +58,17 @@ fn send_to(
 ) -> Result<(), KafkaError> {
     kafka.vet(topic, leader)?;
     loop {
-        let sets = next_sets(queues, kafka.set_limit);
+        let sets = next_sets(queues, kafka.set_limit, kafka.sending.size());
         if sets.is_empty() {
             return Ok(());
         }
         let batch = Batch::pack(queues, &sets);
+        let begun = Instant::now();
         let owned_topic = topic.to_owned();
         let confirms = kafka
-            .call(move |client| client.produce_messages(RequiredAcks::All, ACK_LIMIT, batch.messages(&owned_topic)))?;
+            .call(move |client| client.produce_messages(RequiredAcks::All, ACK_LIMIT, batch.messages(&owned_topic)));
+        kafka.sending.learn(&confirms, begun.elapsed());
+        let confirms = confirms?;
         let asked: Vec<i32> =
             sets.iter().filter_map(|(index, _)| queues.get(*index)).map(|queue| queue.partition).collect();
         let answers = match confirmed(topic, &asked, &confirms) {

@@ -85,9 +85,7 @@ impl Session {
         self.jobs.send(job).map_err(|_| ended())?;
         let result = match answered.recv_timeout(limit) {
             Ok(result) => result.map_err(|error| failure::of_call(&error)),
-            Err(RecvTimeoutError::Timeout) => {
-                Err(KafkaError::Connection(format!("no answer within {} s", limit.as_secs())))
-            }
+            Err(RecvTimeoutError::Timeout) => Err(KafkaError::NoAnswer { seconds: limit.as_secs() }),
             Err(RecvTimeoutError::Disconnected) => Err(ended()),
         };
         self.used = Instant::now();

@@ -11,7 +11,7 @@ use super::super::Record;
 /// framing needs some of that.
 pub(super) const SET_LIMIT: usize = 900_000;
 /// The most bytes of a call, unless a single set is larger.
-const CALL_SIZE: usize = 8 << 20;
+pub(super) const CALL_SIZE: usize = 8 << 20;
 /// What the protocol adds to each record.
 const FRAMING: usize = 26;
 /// The records of one partition, and how far they are sent.
@@ -65,13 +65,14 @@ fn size(record: &Record<'_>) -> usize {
     record.key.len() + record.value.len() + FRAMING
 }
 
-/// The sets of the next call: by index of their queue, one of each queue that has any left, while they fit.
-pub(super) fn next_sets(queues: &[Queue<'_>], limit: usize) -> Vec<(usize, Range<usize>)> {
+/// The sets of the next call: by index of their queue, one of each queue that has any left, while they fit
+/// into `call` bytes. A set has at most `limit`.
+pub(super) fn next_sets(queues: &[Queue<'_>], limit: usize, call: usize) -> Vec<(usize, Range<usize>)> {
     let mut sets = Vec::new();
     let mut total = 0;
     for (index, queue) in queues.iter().enumerate().filter(|(_, queue)| !queue.failed && !queue.is_done()) {
-        let (range, bytes) = queue.next_set(limit);
-        if !sets.is_empty() && total + bytes > CALL_SIZE {
+        let (range, bytes) = queue.next_set(limit.min(call));
+        if !sets.is_empty() && total + bytes > call {
             break;
         }
         total += bytes;
@@ -134,7 +135,7 @@ mod tests {
         let mut queues: Vec<_> = queues(&records).into_values().collect();
         let mut seen = Vec::new();
         loop {
-            let sets = next_sets(&queues, 200);
+            let sets = next_sets(&queues, 200, CALL_SIZE);
             if sets.is_empty() {
                 break;
             }
@@ -151,14 +152,15 @@ mod tests {
         let value = vec![0; SET_LIMIT - 100];
         let records: Vec<_> = (0..20).map(|partition| record(partition, &value)).collect();
         let queues: Vec<_> = queues(&records).into_values().collect();
-        assert_eq!(next_sets(&queues, SET_LIMIT).len(), 9);
+        assert_eq!(next_sets(&queues, SET_LIMIT, CALL_SIZE).len(), 9);
+        assert_eq!(next_sets(&queues, SET_LIMIT, 1000).len(), 1, "a record is not cut");
     }
 
     #[test]
     fn packing_keeps_keys_values_and_order() {
         let records = [record(3, b"one"), record(1, b""), record(3, b"two")];
         let queues: Vec<_> = queues(&records).into_values().collect();
-        let sets = next_sets(&queues, SET_LIMIT);
+        let sets = next_sets(&queues, SET_LIMIT, CALL_SIZE);
         let batch = Batch::pack(&queues, &sets);
         let messages: Vec<_> = batch.messages("t").map(|m| (m.partition, m.key, m.value)).collect();
         let key = Some(&b"k"[..]);

@@ -1,0 +1,165 @@
+//! Connections that wait for an answer only so long.
+//!
+//! PostgreSQL's own time-outs end a statement that runs too long, and TCP's end a connection whose packets get lost. But
+//! where something between acknowledges what it never delivers (a hung pooler or balancer, a frozen server), neither
+//! does anything, and the driver would wait for ever, also while it connects. So each connection watches the answers
+//! that it is owed. It does so below the driver, in the place where TLS would be.
+
+use std::future::{Ready, ready};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use postgres::Socket;
+use postgres::config::{Config, Host, SslMode, SslNegotiation};
+use postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::owed::Owed;
+
+/// How long a connection waits without a byte of an answer that it is owed; may be changed while it lives.
+#[derive(Clone, Debug)]
+pub(super) struct AnswerLimit(Arc<AtomicU64>);
+
+impl AnswerLimit {
+    pub(super) fn new(limit: Duration) -> Self {
+        let this = Self(Arc::default());
+        this.set(limit);
+        this
+    }
+
+    pub(super) fn set(&self, limit: Duration) {
+        self.0.store(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+/// Wraps the driver's streams.
+#[derive(Clone)]
+pub(super) struct Watch {
+    limit: AnswerLimit,
+    /// The driver asks for TLS before it gives us its stream.
+    is_tls_demanded: bool,
+}
+
+impl Watch {
+    /// A watch for connections by `config`, which is changed so that the driver gives it the stream at once. A Unix
+    /// socket leads to no network and stays unwatched.
+    pub(super) fn for_config(config: &mut Config, limit: AnswerLimit) -> Self {
+        let is_tls_demanded = config.get_ssl_mode() == SslMode::Require;
+        let is_local = config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_)));
+        if !is_tls_demanded && is_local {
+            config.ssl_mode(SslMode::Disable);
+        } else if !is_tls_demanded {
+            config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
+        }
+        Self { limit, is_tls_demanded }
+    }
+
+    /// The same with another limit.
+    pub(super) fn with(&self, limit: AnswerLimit) -> Self {
+        Self { limit, ..self.clone() }
+    }
+}
+
+impl MakeTlsConnect<Socket> for Watch {
+    type Stream = Watched;
+    type TlsConnect = Self;
+    type Error = io::Error;
+
+    fn make_tls_connect(&mut self, _: &str) -> io::Result<Self> {
+        Ok(self.clone())
+    }
+}
+
+impl TlsConnect<Socket> for Watch {
+    type Stream = Watched;
+    type Error = io::Error;
+    type Future = Ready<io::Result<Watched>>;
+
+    fn connect(self, socket: Socket) -> Self::Future {
+        if self.is_tls_demanded {
+            return ready(Err(io::Error::other(
+                "TLS to PostgreSQL is not in this release: take sslmode out of postgres.url",
+            )));
+        }
+        let until = Box::pin(sleep_until(Instant::now() + self.limit.get()));
+        ready(Ok(Watched { socket, limit: self.limit, owed: Owed::new(), is_stuck: false, until }))
+    }
+}
+
+/// A stream that fails when an answer does not come.
+pub(super) struct Watched {
+    socket: Socket,
+    limit: AnswerLimit,
+    owed: Owed,
+    /// The last bytes could not be sent yet.
+    is_stuck: bool,
+    /// When waiting ends, while there is something to wait for.
+    until: Pin<Box<Sleep>>,
+}
+
+impl Watched {
+    /// Bytes have passed: the wait begins anew.
+    fn moved(&mut self) {
+        self.until.as_mut().reset(Instant::now() + self.limit.get());
+    }
+
+    /// Nothing passes just now: how long still?
+    fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if !(self.owed.is_any() || self.is_stuck) || self.until.as_mut().poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        let limit = self.limit.get().as_secs();
+        let reason = format!("no answer within {limit} s, the connection is given up");
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)))
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = into.filled().len();
+        let Poll::Ready(read) = Pin::new(&mut this.socket).poll_read(cx, into) else { return this.wait(cx) };
+        this.owed.received(into.filled().get(before..).unwrap_or_default());
+        this.moved();
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        let Poll::Ready(written) = Pin::new(&mut this.socket).poll_write(cx, bytes) else {
+            if !std::mem::replace(&mut this.is_stuck, true) && !this.owed.is_any() {
+                this.moved();
+            }
+            return this.wait(cx);
+        };
+        this.is_stuck = false;
+        this.owed.sent(bytes.get(..*written.as_ref().unwrap_or(&0)).unwrap_or_default());
+        this.moved();
+        Poll::Ready(written)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}
+
+impl TlsStream for Watched {
+    fn channel_binding(&self) -> ChannelBinding {
+        ChannelBinding::none()
+    }
+}
