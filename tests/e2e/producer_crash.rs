@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Pipeline, eventually, site};
+use crate::harness::{Pipeline, Service, eventually, site};
 
 #[test]
 fn a_producer_killed_in_mid_work_goes_on_under_its_name_and_declares_the_time_between() {
@@ -37,7 +37,7 @@ fn a_producer_killed_while_kafka_is_away_publishes_what_it_had_spooled() {
     let pipeline = Pipeline::new("killed_offline").site("a", site.url()).site("b", site.url());
     let mut offline = pipeline.command("isitup-producer", &[]);
     offline.env("ISITUP__KAFKA__BROKERS", "127.0.0.1:1");
-    let producer = crate::harness::Service::start("the producer", offline);
+    let producer = Service::start("the producer", offline);
     eventually("20 events wait in the spool", || producer.metric("isitup_spool_events") >= 20.0);
     producer.kill9();
 
@@ -90,13 +90,63 @@ fn numbers_that_a_copied_spool_issues_again_are_named_as_doubled() {
     assert!(doubled.len() > 10, "{doubled:?}");
 
     let (code, audit) = pipeline.audit();
-    let named: BTreeSet<u64> = audit["producers"][0]["doubled_ranges"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .flat_map(|range| range[0].as_u64().unwrap()..=range[1].as_u64().unwrap())
-        .collect();
-    assert_eq!((code, named), (Some(1), doubled));
+    assert_eq!((code, named_as_doubled(&audit)), (Some(1), doubled));
+}
+
+#[test]
+fn of_two_copies_of_a_spool_that_run_at_once_each_event_is_stored_once_or_set_aside_and_all_doubled_numbers_are_named() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("two_copies").site("a", site.url()).site("b", site.url());
+    let _consumer = pipeline.consumer();
+    let producer = pipeline.producer();
+    producer.wait_until_published(15);
+    assert_eq!(producer.sigterm().code, Some(0));
+    let copy = pipeline.folder().join("copy");
+    copy_folder(&pipeline.spool(), &copy);
+    let mut other = pipeline.command("isitup-producer", &[]);
+    other.env("ISITUP__PRODUCER__SPOOL__PATH", &copy);
+    let both = [pipeline.producer(), Service::start("the copy", other)];
+    both.iter().for_each(|producer| producer.wait_until_published(40));
+    for producer in both {
+        assert_eq!(producer.sigterm().code, Some(0));
+    }
+    pipeline.wait_until_read();
+
+    let events: BTreeSet<String> =
+        pipeline.topic().messages().into_iter().map(|message| String::from_utf8(message).unwrap()).collect();
+    let mut database = pipeline.database();
+    let set_aside: BTreeSet<String> =
+        database.column("SELECT DISTINCT convert_from(raw, 'UTF8') FROM rejected", &[]).into_iter().collect();
+    let tables = ["check_result", "producer_event", "gap WHERE seq IS NOT NULL"];
+    let stored: i64 = tables.iter().map(|table| database.count(table)).sum();
+    assert!(set_aside.is_subset(&events) && !set_aside.is_empty());
+    assert_eq!(usize::try_from(stored).unwrap() + set_aside.len(), events.len(), "stored once or set aside");
+    // What is stored is stored as it was told, and not as the other copy's.
+    let told: BTreeSet<(i64, String)> = events.difference(&set_aside).filter_map(|event| number_and_begin(event)).collect();
+    let rows = "SELECT seq || ' ' || to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM check_result";
+    let rows: BTreeSet<String> = database.column(rows, &[]).into_iter().collect();
+    assert_eq!(rows, told.into_iter().map(|(seq, begin)| format!("{seq} {begin}")).collect());
+
+    let (mut seen, mut doubled) = (BTreeSet::new(), BTreeSet::new());
+    for event in &events {
+        let seq = serde_json::from_str::<serde_json::Value>(event).unwrap()["seq"].as_u64().unwrap();
+        if !seen.insert(seq) {
+            doubled.insert(seq);
+        }
+    }
+    let (code, audit) = pipeline.audit();
+    assert_eq!((code, named_as_doubled(&audit)), (Some(1), doubled));
+}
+
+/// A check's number and when it began.
+fn number_and_begin(event: &str) -> Option<(i64, String)> {
+    let event: serde_json::Value = serde_json::from_str(event).unwrap();
+    Some((event["seq"].as_i64()?, event["started_at"].as_str()?.to_owned()))
+}
+
+fn named_as_doubled(audit: &serde_json::Value) -> BTreeSet<u64> {
+    let ranges = audit["producers"][0]["doubled_ranges"].as_array().unwrap().iter();
+    ranges.flat_map(|range| range[0].as_u64().unwrap()..=range[1].as_u64().unwrap()).collect()
 }
 
 fn copy_folder(from: &Path, to: &Path) {

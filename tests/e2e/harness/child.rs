@@ -139,12 +139,15 @@ impl Service {
         self.log.lock().clone()
     }
 
+    /// Whether it has logged a line with these words.
+    pub(crate) fn has_logged(&self, words: &str) -> bool {
+        self.log.lock().iter().any(|line| line.contains(words))
+    }
+
     /// Waits until it has logged a line with these words.
     #[track_caller]
     pub(crate) fn wait_for_log(&self, words: &str) {
-        eventually(&format!("{} says {words:?}", self.name), || {
-            self.log.lock().iter().any(|line| line.contains(words))
-        });
+        eventually(&format!("{} says {words:?}", self.name), || self.has_logged(words));
     }
 
     /// How many lines of its log have these words.
