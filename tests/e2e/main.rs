@@ -39,3 +39,4 @@ mod stopping;
 mod storm;
 mod table;
 mod verdicts;
+mod watching;

@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::time::UtcTime;
 
 use segment::Segment;
@@ -67,6 +68,8 @@ struct Shared {
     depth: AtomicI64,
     /// When the oldest of them was accepted, in microseconds since 1970.
     oldest: AtomicI64,
+    /// That of the thread that writes.
+    heart: Heartbeat,
 }
 
 #[derive(Debug)]
