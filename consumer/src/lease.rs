@@ -59,7 +59,9 @@ impl LeaseKeeper<'_> {
     /// Keeps the leases until the shutdown.
     pub(crate) fn run(&self, shutdown: &Shutdown) {
         let mut patience = Patience::new("PostgreSQL to take the leases");
+        let _pulse = self.status.keeper.begin();
         loop {
+            self.status.keeper.beat();
             let mut pause = tick(self.lease);
             let seen = self.assignment.snapshot();
             match self.look() {
@@ -142,7 +144,10 @@ impl LeaseKeeper<'_> {
         self.metrics.partitions_owned.set(i64::try_from(now.len()).unwrap_or(i64::MAX));
         for partition in before.iter().filter(|partition| !now.contains(partition)) {
             self.metrics.forget_lag(*partition);
+            self.metrics.leases_lost.inc();
         }
+        let taken = now.iter().filter(|partition| !before.contains(partition)).count();
+        self.metrics.leases_taken.inc_by(taken as u64);
         if before != now {
             log::info!("partitions held: {now:?}");
         }

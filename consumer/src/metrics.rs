@@ -1,51 +1,125 @@
 //! The consumer's metrics, in Prometheus' text format.
 
+use isitup_shared::event::GapReason;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use crate::ingest::Written;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartitionLabel {
     partition: i32,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+const STORE_SECONDS: [f64; 9] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+
 /// Counters and gauges. Clones share their values.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Metrics {
     /// Events stored as new rows.
-    pub rows_stored: Counter,
+    rows_stored: Counter,
     /// Events met again with the same content.
-    pub duplicates: Counter,
-    /// Messages set aside.
-    pub events_rejected: Counter,
+    duplicates: Counter,
+    events_rejected: Family<Reason, Counter>,
+    gap_events: Family<Reason, Counter>,
     /// Partitions this process holds.
     pub partitions_owned: Gauge,
+    /// Partitions this process has taken, and has lost or given back.
+    pub leases_taken: Counter,
+    pub leases_lost: Counter,
     /// 1 while the topic is not read because it is not the one it was.
     pub topic_halted: Gauge,
     /// Offsets moved by another hand.
     pub offset_jumps: Counter,
+    /// Rounds of reading that Kafka failed.
+    pub fetch_errors: Counter,
+    /// Tries to store that PostgreSQL failed.
+    pub store_errors: Counter,
+    /// Connections of the reading and the storing side after their first.
+    pub kafka_reconnects: Counter,
+    pub postgres_reconnects: Counter,
+    /// How long the transaction of a batch took, in seconds.
+    pub store_batch: Histogram,
     lag: Family<PartitionLabel, Gauge>,
 }
 
 impl Metrics {
     /// The metrics and the registry that shows them.
     pub(crate) fn register() -> (Self, Registry) {
-        let metrics = Self::default();
+        let metrics = Self::new();
         let mut root = Registry::default();
         let version = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         root.register("isitup_build", "The release that runs", version);
         let mut add = |name, help, counter: &Counter| root.register(name, help, counter.clone());
         add("isitup_rows_stored", "Events stored as new rows", &metrics.rows_stored);
         add("isitup_duplicates", "Events met again with the same content", &metrics.duplicates);
-        add("isitup_events_rejected", "Messages set aside", &metrics.events_rejected);
         add("isitup_offset_jumps", "Offsets found moved by another hand", &metrics.offset_jumps);
+        add("isitup_leases_taken", "Partitions this process has taken", &metrics.leases_taken);
+        add("isitup_leases_lost", "Partitions it has lost or given back", &metrics.leases_lost);
+        add("isitup_fetch_errors", "Rounds of reading that Kafka failed", &metrics.fetch_errors);
+        add("isitup_store_errors", "Tries to store that PostgreSQL failed", &metrics.store_errors);
+        add("isitup_kafka_reconnects", "Connections to Kafka after the first", &metrics.kafka_reconnects);
+        add("isitup_postgres_reconnects", "Connections for storing after the first", &metrics.postgres_reconnects);
+        let rejected = metrics.events_rejected.clone();
+        root.register("isitup_events_rejected", "Messages set aside, by kind of reason", rejected);
+        root.register("isitup_gap_events", "Gap events stored, by reason", metrics.gap_events.clone());
+        root.register("isitup_store_batch_seconds", "Time of a batch's transaction", metrics.store_batch.clone());
         root.register("isitup_partitions_owned", "Partitions this process holds", metrics.partitions_owned.clone());
         root.register("isitup_topic_halted", "1 while the topic is not the one it was", metrics.topic_halted.clone());
         root.register("isitup_consumer_lag", "Messages not read yet, of the partitions held", metrics.lag.clone());
         (metrics, root)
+    }
+
+    fn new() -> Self {
+        Self {
+            rows_stored: Counter::default(),
+            duplicates: Counter::default(),
+            events_rejected: Family::default(),
+            gap_events: Family::default(),
+            partitions_owned: Gauge::default(),
+            leases_taken: Counter::default(),
+            leases_lost: Counter::default(),
+            topic_halted: Gauge::default(),
+            offset_jumps: Counter::default(),
+            fetch_errors: Counter::default(),
+            store_errors: Counter::default(),
+            kafka_reconnects: Counter::default(),
+            postgres_reconnects: Counter::default(),
+            store_batch: Histogram::new(STORE_SECONDS),
+            lag: Family::default(),
+        }
+    }
+
+    /// Counts what a transaction brought.
+    pub(crate) fn count(&self, written: &Written) {
+        self.rows_stored.inc_by(written.stored);
+        self.duplicates.inc_by(written.duplicates);
+        for class in &written.rejected {
+            self.events_rejected.get_or_create(&Reason { reason: class.as_str() }).inc();
+        }
+        for reason in &written.gaps {
+            self.count_gap(*reason);
+        }
+    }
+
+    fn count_gap(&self, reason: GapReason) {
+        self.gap_events.get_or_create(&Reason { reason: reason.as_str() }).inc();
+    }
+
+    /// Notes how often Kafka was connected to so far.
+    pub(crate) fn note_connects(&self, connects: u64) {
+        let known = self.kafka_reconnects.get();
+        self.kafka_reconnects.inc_by(connects.saturating_sub(1).saturating_sub(known));
     }
 
     /// How many messages of a partition were not read yet.
@@ -56,5 +130,26 @@ impl Metrics {
     /// The partition is another consumer's now.
     pub(crate) fn forget_lag(&self, partition: i32) {
         self.lag.remove(&PartitionLabel { partition });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::rejected::Class;
+
+    #[test]
+    fn names_and_help_follow_the_conventions() {
+        let (metrics, registry) = Metrics::register();
+        let (rejected, gaps) = (vec![Class::Doubled, Class::Day, Class::Day], vec![GapReason::Overrun]);
+        metrics.count(&Written { rejected, gaps, ..Written::default() });
+        metrics.set_lag(3, 7);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in ["isitup_events_rejected_total{reason=\"day\"} 2", "isitup_gap_events_total{reason=\"overrun\"} 1"]
+        {
+            assert!(text.contains(line), "{line} is not in: {text}");
+        }
+        assert_eq!(isitup_shared::http::unconventional(&text), [""; 0], "{text}");
     }
 }

@@ -1,7 +1,7 @@
-//! Shows our offsets as those of a Kafka consumer group, so that lag tools see them (they are never read back), and the
-//! lag itself while nothing moves.
+//! Shows our offsets as those of a Kafka consumer group, so that lag tools see them, and the lag in our own metrics. The
+//! offsets are never read back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use isitup_shared::crash_point;
 use isitup_shared::kafka::Receiver;
@@ -15,43 +15,60 @@ pub(crate) const GROUP: &str = "isitup-consumer";
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Mirrors the offsets of `assignment` whenever they have moved, until the shutdown. On a connection and thread of its
-/// own: a broker that is slow to commit must not slow down reading.
-pub(crate) fn run(
-    receiver: &mut dyn Receiver,
-    topic: &str,
-    assignment: &Assignment,
-    metrics: &Metrics,
-    shutdown: &Shutdown,
-) {
-    let mut shown = Vec::new();
-    while !shutdown.wait(INTERVAL) {
-        let positions = assignment.positions();
-        if positions == shown {
-            // Either nothing comes, or what comes cannot be stored; the pipeline, which tells the lag else, then waits.
-            show_lag(receiver, topic, assignment, metrics);
-            continue;
-        }
-        crash_point!("mirror.begin");
-        match receiver.mirror_offsets(GROUP, topic, &positions) {
-            Ok(()) => {
-                crash_point!("mirror.done");
-                shown = positions;
-            }
-            Err(error) => log::debug!("offsets not shown to group {GROUP}: {error}"),
-        }
-    }
+/// How often the topic is asked how far it goes.
+const LAG_INTERVAL: Duration = Duration::from_secs(3);
+
+/// Shows our offsets, until the shutdown. On a connection and thread of its own: a broker that is slow to commit must not
+/// slow down reading, and the lag must be told also while nothing can be stored.
+#[derive(Debug)]
+pub(crate) struct Mirror<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// The partitions we hold.
+    pub assignment: &'a Assignment,
+    /// Where lag is shown.
+    pub metrics: &'a Metrics,
 }
 
-fn show_lag(receiver: &mut dyn Receiver, topic: &str, assignment: &Assignment, metrics: &Metrics) {
-    match receiver.offsets(topic) {
-        Ok(ranges) => {
-            for (partition, next) in assignment.positions() {
-                if let Some(range) = ranges.get(&partition) {
-                    metrics.set_lag(partition, (range.latest - next).max(0));
+impl Mirror<'_> {
+    /// Mirrors the offsets whenever they have moved, and keeps the lag up to date.
+    pub(crate) fn run(&self, receiver: &mut dyn Receiver, shutdown: &Shutdown) {
+        let (mut shown, mut asked) = (Vec::new(), None::<Instant>);
+        while !shutdown.wait(INTERVAL) {
+            if asked.is_none_or(|at| at.elapsed() >= LAG_INTERVAL) {
+                self.tell_lag(receiver);
+                asked = Some(Instant::now());
+            }
+            let positions = self.assignment.positions();
+            if positions == shown {
+                continue;
+            }
+            crash_point!("mirror.begin");
+            match receiver.mirror_offsets(GROUP, self.topic, &positions) {
+                Ok(()) => {
+                    crash_point!("mirror.done");
+                    shown = positions;
                 }
+                Err(error) => log::debug!("offsets not shown to group {GROUP}: {error}"),
             }
         }
-        Err(error) => log::debug!("lag not known: {error}"),
+    }
+
+    /// While nothing can be stored no round ends, and the lag grows all the same.
+    fn tell_lag(&self, receiver: &mut dyn Receiver) {
+        let ranges = match receiver.offsets(self.topic) {
+            Ok(ranges) => ranges,
+            Err(error) => return log::debug!("the lag is not known: {error}"),
+        };
+        for (partition, next) in self.assignment.positions() {
+            if let Some(range) = ranges.get(&partition) {
+                self.metrics.set_lag(partition, (range.latest - next).max(0));
+            }
+        }
+        // One that was lost in this moment is not ours to speak of.
+        let held = self.assignment.positions();
+        for partition in ranges.keys().filter(|partition| held.iter().all(|(held, _)| held != *partition)) {
+            self.metrics.forget_lag(*partition);
+        }
     }
 }

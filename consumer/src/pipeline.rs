@@ -81,14 +81,19 @@ impl Pipeline<'_> {
     /// Reads and stores until the shutdown.
     pub(crate) fn run(mut self, shutdown: &Shutdown) {
         let (mut patience, mut retry) = (Patience::new("Kafka"), Retry::for_service());
+        let _pulse = self.status.pipeline.begin();
         while !shutdown.is_triggered() {
-            match self.round() {
+            self.status.pipeline.beat();
+            let result = self.round();
+            self.metrics.note_connects(self.receiver.connects());
+            match result {
                 Ok(()) => {
                     self.status.well(Part::Kafka);
                     patience.succeeded();
                     retry.reset();
                 }
                 Err(Trouble::Kafka(error)) => {
+                    self.metrics.fetch_errors.inc();
                     self.status.trouble(Part::Kafka, error.to_string());
                     patience.failed(&error);
                     retry.pause(shutdown);
@@ -100,6 +105,7 @@ impl Pipeline<'_> {
                 Err(Trouble::Halt(why)) => {
                     self.halt(&why);
                     while !shutdown.wait(Duration::from_secs(60)) {
+                        self.status.pipeline.beat();
                         log::error!("still halted: {why}");
                     }
                 }

@@ -21,7 +21,7 @@ use crate::ingest::Scope;
 use crate::lease::{self, LeaseKeeper};
 use crate::maintenance::Housekeeper;
 use crate::metrics::Metrics;
-use crate::mirror;
+use crate::mirror::Mirror;
 use crate::pipeline::Pipeline;
 use crate::status::{Part, Status};
 use crate::store::Store;
@@ -105,7 +105,7 @@ fn run_postgres(
         scope.spawn(|| guarded(shutdown, || housekeeper.run(shutdown)));
         scope.spawn(|| {
             let mut receiver = kafka::receiver(kafka);
-            guarded(shutdown, || mirror::run(&mut *receiver, topic, assignment, metrics, shutdown));
+            guarded(shutdown, || Mirror { topic, assignment, metrics }.run(&mut *receiver, shutdown));
         });
         guarded(shutdown, || pipeline.run(shutdown));
         match leases.join() {
@@ -132,6 +132,7 @@ impl Drop for EndOfThread<'_> {
 /// Brings the schema up to date as soon as PostgreSQL answers. Whether it did before the shutdown.
 fn migrate_when_possible(store: &Store, status: &Status, shutdown: &Shutdown) -> bool {
     let (mut patience, mut retry) = (Patience::new("PostgreSQL"), Retry::for_service());
+    status.trouble(Part::Database, "the schema is not known to be up to date yet");
     while !shutdown.is_triggered() {
         match store.migrate() {
             Ok(applied) => {

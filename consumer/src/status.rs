@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::http::Health;
 
 /// Parts of the service that may be in trouble.
@@ -22,13 +24,24 @@ pub(crate) enum Part {
 #[derive(Debug)]
 pub(crate) struct Status {
     troubles: Mutex<BTreeMap<Part, String>>,
+    /// The heartbeat of the thread that reads and stores.
+    pub pipeline: Heartbeat,
+    /// The heartbeat of the thread that keeps the leases.
+    pub keeper: Heartbeat,
 }
+
+/// Each call to Kafka and each statement is bounded; a round has many of them. Waiting for either of the two beats on.
+const LONGEST_ROUND: Duration = Duration::from_secs(600);
 
 impl Status {
     /// A service whose `parts` have not answered yet.
     pub(crate) fn starting(parts: &[Part]) -> Self {
         let troubles = parts.iter().map(|part| (*part, format!("{part:?} has not answered yet"))).collect();
-        Self { troubles: Mutex::new(troubles) }
+        Self {
+            troubles: Mutex::new(troubles),
+            pipeline: Heartbeat::new("pipeline", LONGEST_ROUND),
+            keeper: Heartbeat::new("keeper of the leases", LONGEST_ROUND),
+        }
     }
 
     /// This part works.
@@ -47,6 +60,10 @@ impl Status {
 }
 
 impl Health for Status {
+    fn live(&self) -> Result<(), String> {
+        Heartbeat::check_all(&[&self.pipeline, &self.keeper])
+    }
+
     fn ready(&self) -> Result<(), String> {
         let troubles = self.lock();
         if troubles.is_empty() {

@@ -1,6 +1,7 @@
 //! Stores batches, come what may: retries what passes, sets aside what never will, and lets go of what is another's.
 
 use std::fmt::Display;
+use std::time::Instant;
 
 use isitup_shared::crash_point;
 use isitup_shared::retry::Retry;
@@ -30,6 +31,8 @@ pub(crate) struct Storer<'a> {
     status: &'a Status,
     shutdown: &'a Shutdown,
     link: Option<Link>,
+    /// Whether there was a connection before.
+    has_connected: bool,
     patience: Patience,
     retry: Retry,
 }
@@ -65,7 +68,7 @@ impl<'a> Storer<'a> {
         shutdown: &'a Shutdown,
     ) -> Self {
         let (patience, retry) = (Patience::new("PostgreSQL"), Retry::for_service());
-        Self { store, scope, assignment, metrics, status, shutdown, link: None, patience, retry }
+        Self { store, scope, assignment, metrics, status, shutdown, link: None, has_connected: false, patience, retry }
     }
 
     /// Stores `batch`, except for partitions that turn out to be no longer ours.
@@ -79,11 +82,11 @@ impl<'a> Storer<'a> {
                 continue;
             }
             match self.attempt(&batch) {
-                Ok(written) => self.done(&batch, written),
+                Ok(written) => self.done(&batch, &written),
                 Err(Failure::Commit(error)) => {
                     log::warn!("whether the last transaction was committed is unknown, looking: {error}");
                     if self.was_committed(&batch)? {
-                        self.done(&batch, Written::default());
+                        self.done(&batch, &Written::default());
                     } else {
                         waiting.push(batch);
                     }
@@ -100,12 +103,14 @@ impl<'a> Storer<'a> {
     }
 
     fn attempt(&mut self, batch: &Batch) -> Result<Written, Failure> {
-        let scope = self.scope.clone();
+        self.status.pipeline.beat();
+        let (scope, began) = (self.scope.clone(), Instant::now());
         let link = self.link()?;
         let mut tx = link.session.begin_fast()?;
         let written = ingest::write(&mut tx, &scope, batch, &mut link.directory)?;
         crash_point!("store.written");
         tx.commit().map_err(Failure::Commit)?;
+        self.metrics.store_batch.observe(began.elapsed().as_secs_f64());
         crash_point!("store.committed");
         Ok(written)
     }
@@ -113,18 +118,25 @@ impl<'a> Storer<'a> {
     fn link(&mut self) -> Result<&mut Link, StoreError> {
         let link = match self.link.take() {
             Some(link) => link,
-            None => Link { session: self.store.session()?, directory: Directory::default() },
+            None => {
+                let session = self.store.session()?;
+                if std::mem::replace(&mut self.has_connected, true) {
+                    self.metrics.postgres_reconnects.inc();
+                }
+                Link { session, directory: Directory::default() }
+            }
         };
         Ok(self.link.insert(link))
     }
 
-    fn done(&mut self, batch: &Batch, written: Written) {
+    fn done(&mut self, batch: &Batch, written: &Written) {
         self.works();
-        self.metrics.rows_stored.inc_by(written.stored);
-        self.metrics.duplicates.inc_by(written.duplicates);
-        self.metrics.events_rejected.inc_by(written.rejected);
-        if written.rejected > 0 {
-            log::warn!("{} messages rejected, kept in the table rejected with the reason", written.rejected);
+        self.metrics.count(written);
+        if !written.rejected.is_empty() {
+            log::warn!(
+                "{} messages rejected, kept with the reason: see isitup-consumer rejected",
+                written.rejected.len()
+            );
         }
         for run in &batch.runs {
             let Move { partition, epoch, next, anchor, .. } = run.offset_move();
@@ -139,6 +151,7 @@ impl<'a> Storer<'a> {
             WriteError::LeaseLost(partitions) => {
                 log::warn!("partitions {partitions:?} are held or were moved by someone else: letting go");
                 for partition in &partitions {
+                    self.metrics.leases_lost.inc();
                     self.assignment.drop_partition(*partition);
                 }
                 waiting.push(batch.without(&partitions));
@@ -269,6 +282,7 @@ impl<'a> Storer<'a> {
             Ok(_) => self.works(),
             Err(error) => {
                 self.link = None;
+                self.metrics.store_errors.inc();
                 self.status.trouble(Part::Database, error.to_string());
                 self.patience.failed(error);
             }
@@ -285,6 +299,8 @@ impl<'a> Storer<'a> {
     /// Drops the connection and waits before the next try.
     fn pause(&mut self, why: &dyn Display) -> Result<(), Ended> {
         self.link = None;
+        self.metrics.store_errors.inc();
+        self.status.pipeline.beat();
         self.status.trouble(Part::Database, why.to_string());
         self.patience.failed(why);
         if self.retry.pause(self.shutdown) { Err(Ended) } else { Ok(()) }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 use isitup_shared::event::{Body, ClockStep, Draft, Gap, GapReason, ProducerReport, ProducerState};
+use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
 
@@ -141,9 +142,11 @@ impl Dispatcher {
     }
 
     /// Runs until `shutdown`, then lets checks in flight end and declares those that do not.
-    pub fn run(mut self, shutdown: &Shutdown) {
+    pub fn run(mut self, shutdown: &Shutdown, heart: &Heartbeat) {
+        let _pulse = heart.begin();
         let (mut next_tick, mut next_heartbeat) = (Instant::now() + TICK, Instant::now() + ProducerReport::HEARTBEAT);
         while !shutdown.is_triggered() {
+            heart.beat();
             self.begin_due();
             let now = Instant::now();
             if now >= next_tick {
@@ -175,11 +178,17 @@ impl Dispatcher {
                     self.ledger.open(slot);
                     match self.workers.begin(&self.sites[site], slot) {
                         Ok(()) => {}
-                        Err(_) => self.miss(self.reason(), self.name(site), slot, slot),
+                        Err(_) => {
+                            self.metrics.count_missed(self.reason(), 1);
+                            self.miss(self.reason(), self.name(site), slot, slot);
+                        }
                     }
                 }
                 Due::Missed { site, first, last } => {
                     self.ledger.open(first);
+                    let interval = self.sites[site].site.settings.interval.as_micros().max(1);
+                    let slots = last.since(first).as_micros() / interval + 1;
+                    self.metrics.count_missed(self.reason(), u64::try_from(slots).unwrap_or(u64::MAX));
                     self.miss(self.reason(), self.name(site), first, last);
                 }
             }
@@ -248,6 +257,7 @@ impl Dispatcher {
     /// The wall clock jumped: the slots are those of the new time from here on, and until here those of the old time.
     fn step(&mut self, step: ClockStep) {
         self.begin_due_until(UtcTime::from_micros(step.at.as_micros() - step.step_us));
+        self.metrics.clock_steps.inc();
         self.declare_missed();
         self.tell(step);
         self.schedule.restart(step.at);
@@ -297,6 +307,7 @@ impl Dispatcher {
         }
         for state in &states {
             if let Some(slot) = state.cut_off() {
+                self.metrics.count_missed(GapReason::Shutdown, 1);
                 self.miss(GapReason::Shutdown, Arc::clone(&state.site.name), slot, slot);
             }
         }

@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::http::{self, Health};
 use isitup_shared::shutdown::Shutdown;
 use prometheus_client::registry::Registry;
@@ -49,6 +50,11 @@ use workers::{SiteState, Workers};
 /// The end of the process takes at most 8 s: 5 s for checks in flight, and these.
 const MOST_TO_FLUSH: Duration = Duration::from_millis(500);
 const MOST_TO_DRAIN: Duration = Duration::from_secs(1);
+
+/// The dispatcher looks at the schedule each second, unless the spool cannot be written.
+const MOST_BETWEEN_LOOKS: Duration = Duration::from_secs(60);
+/// Each call to Kafka is bounded; a publisher with a full hand needs many of them.
+const MOST_BETWEEN_TRIES: Duration = Duration::from_secs(600);
 
 /// Checks the sites of `settings`, which were read from `file`, until `shutdown`.
 ///
@@ -71,7 +77,15 @@ pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -
     let (intake, feed, spool) =
         spool.start(Arc::clone(&ledger), shutdown.clone()).context("starting the spool's thread")?;
     let gauge = spool.gauge();
-    let health = Arc::new(ProducerHealth { spool: gauge.clone(), metrics: metrics.clone() });
+    let dispatcher_heart = Heartbeat::new("dispatcher", MOST_BETWEEN_LOOKS);
+    let publisher_heart = Heartbeat::new("publisher", MOST_BETWEEN_TRIES);
+    let health = Arc::new(ProducerHealth {
+        spool: gauge.clone(),
+        metrics: metrics.clone(),
+        dispatcher: dispatcher_heart.clone(),
+        publisher: publisher_heart.clone(),
+    });
+    metrics.workers_limit.set(i64::try_from(settings.producer.workers).unwrap_or(i64::MAX));
     let listen = settings.producer.listen;
     http::serve(listen, health, registry)
         .with_context(|| format!("producer.listen: {listen} cannot be listened on; free it or set another address"))?;
@@ -91,8 +105,8 @@ pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -
     let dispatcher =
         Dispatcher::begin(identification, sites, reloads, before, workers, ledger, intake, gauge, metrics.clone());
 
-    let publishing = Publishing::start(Publisher::new(feed, &kafka, metrics))?;
-    dispatcher.run(shutdown);
+    let publishing = Publishing::start(Publisher::new(feed, &kafka, metrics), publisher_heart)?;
+    dispatcher.run(shutdown, &dispatcher_heart);
     spool.flush(MOST_TO_FLUSH);
     publishing.finish();
     spool.finish();
@@ -107,12 +121,12 @@ struct Publishing {
 }
 
 impl Publishing {
-    fn start(mut publisher: Publisher) -> io::Result<Self> {
+    fn start(mut publisher: Publisher, heart: Heartbeat) -> io::Result<Self> {
         let stop = Shutdown::new();
         let (end, ended) = bounded::<()>(1);
         let on_stop = stop.clone();
         thread::Builder::new().name("publisher".into()).spawn(move || {
-            publisher.run(&on_stop);
+            publisher.run(&on_stop, &heart);
             publisher.drain(Instant::now() + MOST_TO_DRAIN);
             drop(end);
         })?;
@@ -132,9 +146,19 @@ impl Publishing {
 struct ProducerHealth {
     spool: SpoolGauge,
     metrics: Metrics,
+    dispatcher: Heartbeat,
+    publisher: Heartbeat,
 }
 
 impl Health for ProducerHealth {
+    fn live(&self) -> Result<(), String> {
+        if self.spool.blocked().is_some() {
+            // All that makes events waits for the disk, which no restart would change.
+            self.dispatcher.excuse();
+        }
+        Heartbeat::check_all(&[&self.dispatcher, self.spool.heart(), &self.publisher])
+    }
+
     fn ready(&self) -> Result<(), String> {
         self.spool.blocked().map_or(Ok(()), Err)
     }
@@ -142,5 +166,6 @@ impl Health for ProducerHealth {
     fn refresh_metrics(&self) {
         self.metrics.spool_events.set(self.spool.events());
         self.metrics.spool_oldest_age.set(self.spool.oldest_age_seconds());
+        self.metrics.spool_blocked.set(i64::from(self.spool.blocked().is_some()));
     }
 }

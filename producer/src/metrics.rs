@@ -34,6 +34,19 @@ pub struct Metrics {
     /// Events that Kafka acknowledged.
     pub published: Counter,
     gaps: Family<Reason, Counter>,
+    slots_missed: Family<Reason, Counter>,
+    /// The most threads.
+    pub workers_limit: Gauge,
+    /// 1 while the spool cannot be written.
+    pub spool_blocked: Gauge,
+    /// From an event's acceptance by the spool to its acknowledgement by Kafka, in seconds; of the oldest in each batch.
+    pub publish_lag: Histogram,
+    /// Tries to publish that failed.
+    pub publish_errors: Counter,
+    /// Connections to Kafka after the first.
+    pub kafka_reconnects: Counter,
+    /// Steps of the wall clock.
+    pub clock_steps: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -51,6 +64,7 @@ struct ResultLabel {
     result: &'static str,
 }
 
+const PUBLISH_LAG_SECONDS: [f64; 10] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5, 10.0, 60.0, 600.0];
 const LATENESS_SECONDS: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
 
 impl Metrics {
@@ -71,6 +85,13 @@ impl Metrics {
             spool_oldest_age: Gauge::default(),
             published: Counter::default(),
             gaps: Family::default(),
+            slots_missed: Family::default(),
+            workers_limit: Gauge::default(),
+            spool_blocked: Gauge::default(),
+            publish_lag: Histogram::new(PUBLISH_LAG_SECONDS),
+            publish_errors: Counter::default(),
+            kafka_reconnects: Counter::default(),
+            clock_steps: Counter::default(),
         };
         registry.register("isitup_checks", "Checks that ended, by outcome", checks);
         registry.register(
@@ -101,9 +122,29 @@ impl Metrics {
         );
         registry.register("isitup_events_published", "Events Kafka acknowledged", metrics.published.clone());
         registry.register("isitup_gaps_declared", "Gap events, by reason", metrics.gaps.clone());
+        metrics.register_more(registry);
         let info = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("isitup_build", "The release", info);
         metrics
+    }
+
+    fn register_more(&self, registry: &mut Registry) {
+        registry.register("isitup_slots_missed", "Slots that were not checked, by reason", self.slots_missed.clone());
+        registry.register("isitup_workers_limit", "The most threads there may be", self.workers_limit.clone());
+        registry.register("isitup_spool_blocked", "1 while the spool cannot be written", self.spool_blocked.clone());
+        registry.register(
+            "isitup_publish_lag_seconds",
+            "From the spool's acceptance to Kafka's acknowledgement, of the oldest event of each batch",
+            self.publish_lag.clone(),
+        );
+        registry.register("isitup_publish_errors", "Tries to publish that failed", self.publish_errors.clone());
+        registry.register("isitup_kafka_reconnects", "Connections after the first", self.kafka_reconnects.clone());
+        registry.register("isitup_clock_steps", "Steps of the wall clock", self.clock_steps.clone());
+    }
+
+    /// Counts slots that stay unchecked.
+    pub fn count_missed(&self, reason: GapReason, slots: u64) {
+        self.slots_missed.get_or_create(&Reason { reason: reason.as_str() }).inc_by(slots);
     }
 
     /// Counts a check that ended.
@@ -140,5 +181,21 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self::new(&mut Registry::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_help_follow_the_conventions() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        metrics.count_missed(GapReason::Overrun, 3);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        assert!(text.contains("isitup_slots_missed_total{reason=\"overrun\"} 3"), "{text}");
+        assert_eq!(isitup_shared::http::unconventional(&text), [""; 0], "{text}");
     }
 }

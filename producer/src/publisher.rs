@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use isitup_shared::config::KafkaConfig;
 use isitup_shared::crash_point;
+use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::kafka::{self, Delivery, KafkaError, Record, Sender, partition_for};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
+use isitup_shared::time::UtcTime;
 
 use crate::metrics::Metrics;
 use crate::spool::{Feed, Stored};
@@ -54,14 +56,24 @@ impl Publisher {
     }
 
     /// Publishes until `stop`.
-    pub fn run(&mut self, stop: &Shutdown) {
+    pub fn run(&mut self, stop: &Shutdown, heart: &Heartbeat) {
+        let _pulse = heart.begin();
         while !stop.is_triggered() {
-            if let Err(error) = self.step(WAIT) {
+            heart.beat();
+            let result = self.step(WAIT);
+            self.count_reconnects();
+            if let Err(error) = result {
+                self.metrics.publish_errors.inc();
                 self.complain(&error.to_string());
                 self.partitions = None;
                 self.retry.pause(stop);
             }
         }
+    }
+
+    fn count_reconnects(&self) {
+        let reconnects = self.sender.connects().saturating_sub(1);
+        self.metrics.kafka_reconnects.inc_by(reconnects.saturating_sub(self.metrics.kafka_reconnects.get()));
     }
 
     /// Publishes what the spool still holds, until it is empty, Kafka fails or `deadline` comes.
@@ -153,7 +165,7 @@ impl Publisher {
         let (mut acknowledged, mut failure) = (0, None);
         for (partition, result) in delivery {
             match result {
-                Ok(()) => acknowledged += self.pending.remove(&partition).map_or(0, |events| events.len()),
+                Ok(()) => acknowledged += self.pending.remove(&partition).map_or(0, |events| self.done(&events)),
                 Err(error) => failure = failure.or(Some(error)),
             }
         }
@@ -171,6 +183,14 @@ impl Publisher {
                 Ok(acknowledged)
             }
         }
+    }
+
+    /// Notes how long a partition's events took. Returns how many they are.
+    fn done(&self, events: &VecDeque<Stored>) -> usize {
+        if let Some(oldest) = events.front() {
+            self.metrics.publish_lag.observe(UtcTime::now().since(oldest.accepted_at).as_secs_f64());
+        }
+        events.len()
     }
 
     /// Says what is the matter, once for each change of it.

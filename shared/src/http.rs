@@ -82,6 +82,24 @@ fn metrics(health: &dyn Health, registry: &Registry) -> (StatusCode, [(header::H
     (status, [(header::CONTENT_TYPE, OPEN_METRICS)], text)
 }
 
+/// The metrics in `text` whose names, units or help break the conventions of Prometheus; for tests.
+pub fn unconventional(text: &str) -> Vec<&str> {
+    let is_well = |line: &str| {
+        let mut words = line.split(' ').skip(2);
+        let (Some(name), Some(kind)) = (words.next(), words.next()) else { return false };
+        let is_plain = name.starts_with("isitup_") && name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_'));
+        let has_other_unit = ["_ms", "_us", "_millis", "_micros", "_minutes", "_kib", "_percent"];
+        let is_based = !has_other_unit.iter().any(|unit| name.ends_with(unit));
+        // The encoder adds the ends that the kinds have: _total, _info, _bucket.
+        let has_own_end = ["_total", "_count", "_sum", "_bucket", "_info"].iter().any(|end| name.ends_with(end));
+        let needs_unit = kind == "histogram" && !name.ends_with("_seconds") && !name.ends_with("_bytes");
+        let help = format!("# HELP {name} ");
+        let is_told = text.lines().any(|line| line.strip_prefix(&help).is_some_and(|words| words.len() > 5));
+        is_plain && is_based && !has_own_end && !needs_unit && is_told
+    };
+    text.lines().filter(|line| line.starts_with("# TYPE ") && !is_well(line)).collect()
+}
+
 /// Asks the service that listens on `listen` whether it is alive; for container health checks.
 ///
 /// # Errors

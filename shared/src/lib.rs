@@ -4,6 +4,7 @@
 pub mod config;
 pub mod crash;
 pub mod event;
+pub mod heartbeat;
 pub mod http;
 pub mod kafka;
 pub mod logging;

@@ -45,4 +45,5 @@ mod stopping;
 mod storm;
 mod table;
 mod verdicts;
+mod watching;
 mod zombie;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use isitup_shared::crash_point;
-use isitup_shared::event::{Body, Envelope, Event};
+use isitup_shared::event::{Body, Envelope, Event, GapReason};
 use jiff::civil::Date;
 use uuid::Uuid;
 
@@ -17,7 +17,7 @@ use super::{statuses, words};
 use crate::store::dirty::{self, Mark};
 use crate::store::offsets::{self, Move};
 use crate::store::producers::{self, Insertion, ProducerWord};
-use crate::store::rejected::{self, Rejection};
+use crate::store::rejected::{self, Class, Rejection};
 use crate::store::{StoreError, Tx};
 
 /// What stays the same from batch to batch.
@@ -34,14 +34,16 @@ pub struct Scope {
 }
 
 /// What a transaction brought.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// New rows, over all types of event.
     pub stored: u64,
     /// Events that were stored before.
     pub duplicates: u64,
-    /// Messages set aside.
-    pub rejected: u64,
+    /// Messages set aside, by the kind of reason.
+    pub rejected: Vec<Class>,
+    /// Gap events among what was stored.
+    pub gaps: Vec<GapReason>,
 }
 
 /// Why a batch was not written. The transaction must be rolled back, and the directory forgotten.
@@ -132,7 +134,12 @@ impl<'a> Writing<'a> {
     fn store_words(&mut self, tx: &mut Tx<'_>, events: &[Placed<'a>]) -> Result<(), WriteError> {
         for placed in events.iter().filter(|placed| !matches!(placed.event.body, Body::Check(_))) {
             match words::store(tx, placed.partition, placed.event, &mut self.marks)? {
-                Insertion::Stored => self.written.stored += 1,
+                Insertion::Stored => {
+                    self.written.stored += 1;
+                    if let Body::Gap(gap) = &placed.event.body {
+                        self.written.gaps.push(gap.reason);
+                    }
+                }
                 Insertion::Duplicate => self.written.duplicates += 1,
                 Insertion::Doubled => self.reject_doubled(placed.origin(), &placed.event.envelope),
             }

@@ -1,5 +1,7 @@
 //! Messages that could not be stored, kept whole.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use postgres::Row;
 use uuid::Uuid;
@@ -23,11 +25,47 @@ pub struct Rejection<'a> {
     pub is_doubled: bool,
 }
 
-/// Sets messages aside. One that was set aside before is left as it is. Returns how many were new.
+/// A kind of reason, for the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It could not be read as an event.
+    Unreadable,
+    /// Its day is not kept.
+    Day,
+    /// Its number was taken by another payload.
+    Doubled,
+    /// It could be read, but it or the database says what cannot be.
+    Invalid,
+}
+
+impl Class {
+    /// As the label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::Day => "day",
+            Self::Doubled => "doubled",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+impl Rejection<'_> {
+    fn class(&self) -> Class {
+        match self.number {
+            _ if self.is_doubled => Class::Doubled,
+            None => Class::Unreadable,
+            Some(_) if self.reason.starts_with("its day ") => Class::Day,
+            Some(_) => Class::Invalid,
+        }
+    }
+}
+
+/// Sets messages aside. One that was set aside before is left as it is. Returns the kinds of those that were new.
 ///
 /// # Errors
 /// When the statement fails.
-pub fn insert(tx: &mut Tx<'_>, topic: &str, rejections: &[Rejection<'_>]) -> Result<u64, StoreError> {
+pub fn insert(tx: &mut Tx<'_>, topic: &str, rejections: &[Rejection<'_>]) -> Result<Vec<Class>, StoreError> {
     let each = || rejections.iter();
     let partitions: Vec<i32> = each().map(|r| r.partition).collect();
     let offsets: Vec<i64> = each().map(|r| r.offset).collect();
@@ -37,12 +75,17 @@ pub fn insert(tx: &mut Tx<'_>, topic: &str, rejections: &[Rejection<'_>]) -> Res
     let producers: Vec<Option<Uuid>> = each().map(|r| r.number.map(|(id, _)| id)).collect();
     let seqs: Vec<Option<i64>> = each().map(|r| r.number.map(|(_, seq)| super::results::big(seq))).collect();
     let doubled: Vec<bool> = each().map(|r| r.is_doubled).collect();
-    tx.execute(
+    let new = tx.query(
         r#"INSERT INTO rejected (topic, partition, "offset", raw, reason, producer_id, seq, doubled)
            SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::bytea[], $5::text[], $6::uuid[], $7::bigint[], $8::bool[])
-           ON CONFLICT DO NOTHING"#,
+           ON CONFLICT DO NOTHING RETURNING partition, "offset""#,
         &[&topic, &partitions, &offsets, &raws, &reasons, &producers, &seqs, &doubled],
-    )
+    )?;
+    let classes: HashMap<(i32, i64), Class> = each().map(|r| ((r.partition, r.offset), r.class())).collect();
+    let class_of = |row: &Row| -> Result<Class, StoreError> {
+        Ok(classes.get(&(row.try_get(0)?, row.try_get(1)?)).copied().unwrap_or(Class::Invalid))
+    };
+    new.iter().map(class_of).collect()
 }
 
 /// Which of the messages that were set aside are meant.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
 use isitup_shared::event::Draft;
+use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
 
@@ -69,6 +70,11 @@ impl SpoolGauge {
     /// How long the oldest of them waits, in seconds.
     pub fn oldest_age_seconds(&self) -> f64 {
         self.shared.oldest_age_seconds()
+    }
+
+    /// The heartbeat of the thread that writes.
+    pub fn heart(&self) -> &Heartbeat {
+        &self.shared.heart
     }
 
     /// Why nothing can be written at the moment.

@@ -32,6 +32,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::time::UtcTime;
 
 use segment::Segment;
@@ -68,6 +69,8 @@ struct Shared {
     depth: AtomicI64,
     /// When the oldest of them was accepted, in microseconds since 1970.
     oldest: AtomicI64,
+    /// That of the thread that writes.
+    heart: Heartbeat,
 }
 
 #[derive(Debug)]

@@ -10,13 +10,14 @@ use std::sync::{Arc, Condvar, Mutex};
 use isitup_shared::config::SpoolConfig;
 use isitup_shared::crash_point;
 use isitup_shared::event::{self, Body, Draft, Gap, GapReason, Sealer, SeqRange};
+use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
 use super::identity::{self, Identity};
 use super::record::{self, Mark, Stored};
 use super::segment::{self, Segment, Tail};
-use super::writer::Writer;
+use super::writer::{LONGEST_SILENCE, Writer};
 use super::{Shared, SpoolError, State};
 
 /// A spool that is open and recovered, but not yet running.
@@ -230,6 +231,7 @@ impl Survey {
                 unblocked_at: None,
             }),
             changed: Condvar::new(),
+            heart: Heartbeat::new("spool's thread", LONGEST_SILENCE),
             acked: AtomicU64::new(self.mark.acked),
             depth: AtomicI64::new(i64::try_from(self.kept_count).unwrap_or(i64::MAX)),
             oldest: AtomicI64::new(oldest),

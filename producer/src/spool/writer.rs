@@ -34,6 +34,9 @@ const PAUSE_FACTOR: u32 = 4;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
+/// After so long without a batch the thread hangs: the producer's own heartbeat alone brings one each 10 s.
+pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(120);
+
 /// What is made durable together.
 struct Batch {
     drafts: Vec<Draft>,
@@ -80,8 +83,10 @@ impl Writer {
 
     /// Writes what comes until [`Entry::End`].
     pub(super) fn run(&mut self, entries: &Receiver<Entry>, ledger: &Ledger, shutdown: &Shutdown) {
+        let _pulse = self.shared.heart.begin();
         let mut is_open = true;
         while is_open && let Ok(first) = entries.recv() {
+            self.shared.heart.beat();
             let batch = gather(first, entries, ledger);
             is_open = batch.is_open;
             let settled = ledger.settled().or(self.mark.settled);
@@ -109,6 +114,7 @@ impl Writer {
     fn commit_at_last(&mut self, drafts: &[Draft], settled: Option<UtcTime>, shutdown: &Shutdown) -> bool {
         let mut retry = Retry::for_service();
         loop {
+            self.shared.heart.beat();
             match self.commit(drafts, settled) {
                 Ok(()) => {
                     if self.shared.unblock() {

@@ -36,6 +36,9 @@ pub trait Sender: Send {
     /// Sends `records` and waits until all in-sync replicas have them (acks = all). Only partitions that the answer
     /// names as acknowledged are `Ok`; an `Err` record may still have been written.
     fn send(&mut self, topic: &str, records: &[Record<'_>]) -> Delivery;
+
+    /// How often it has connected so far.
+    fn connects(&self) -> u64;
 }
 
 /// The reading side.
@@ -57,6 +60,9 @@ pub trait Receiver: Send {
     /// # Errors
     /// When the broker did not take them; nothing depends on it.
     fn mirror_offsets(&mut self, group: &str, topic: &str, positions: &[(i32, i64)]) -> Result<(), KafkaError>;
+
+    /// How often it has connected so far.
+    fn connects(&self) -> u64;
 }
 
 /// The offsets that a partition has.

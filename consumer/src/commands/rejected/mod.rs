@@ -157,9 +157,9 @@ fn show(context: &Context, args: ShowArgs) -> Result<Answer, CommandError> {
     let Some(newest) = all.first() else {
         let text = format!("no message {} of {} is set aside", args.address, selection.topic);
         if args.raw {
-            log::warn!("{text}")
+            log::warn!("{text}");
         } else {
-            print(&text)?
+            print(&text)?;
         }
         return Ok(Answer::No);
     };

@@ -151,7 +151,7 @@ impl Retrial {
         rejected::remove(&mut tx, &gone)?;
         tx.commit()?;
         self.after = last;
-        self.outcome.count(kept.len() as u64, written, &rejections);
+        self.outcome.count(kept.len() as u64, &written, &rejections);
         Ok(true)
     }
 
@@ -196,14 +196,14 @@ impl Retrial {
             rejected::keep(&mut tx, kept.id, &rejection)?;
             tx.commit()?;
             self.after = kept.id;
-            self.outcome.count(1, Written::default(), &[rejection]);
+            self.outcome.count(1, &Written::default(), &[rejection]);
         }
         Ok(())
     }
 }
 
 impl Outcome {
-    fn count(&mut self, tried: u64, written: Written, rejections: &[Rejection<'_>]) {
+    fn count(&mut self, tried: u64, written: &Written, rejections: &[Rejection<'_>]) {
         self.tried += tried;
         self.stored += written.stored;
         self.duplicates += written.duplicates;

@@ -43,6 +43,8 @@ pub(super) struct KafkaRust {
     sizes: HashMap<(String, i32), i32>,
     /// After mirroring failed: until when it rests, and why.
     mirror_rests: Option<(Instant, KafkaError)>,
+    /// How many sessions there have been.
+    connects: u64,
 }
 
 impl KafkaRust {
@@ -57,6 +59,7 @@ impl KafkaRust {
             set_limit: sets::SET_LIMIT,
             sizes: HashMap::new(),
             mirror_rests: None,
+            connects: 0,
         }
     }
 
@@ -65,7 +68,11 @@ impl KafkaRust {
         let kept = self.session.take().filter(Session::is_fresh);
         let session = match kept {
             Some(session) => session,
-            None => self.connect()?,
+            None => {
+                let session = self.connect()?;
+                self.connects += 1;
+                session
+            }
         };
         Ok(self.session.insert(session))
     }
@@ -210,6 +217,10 @@ impl Sender for KafkaRust {
     fn send(&mut self, topic: &str, records: &[Record<'_>]) -> Delivery {
         produce::send(self, topic, records)
     }
+
+    fn connects(&self) -> u64 {
+        self.connects
+    }
 }
 
 impl Receiver for KafkaRust {
@@ -223,6 +234,10 @@ impl Receiver for KafkaRust {
 
     fn mirror_offsets(&mut self, group: &str, topic: &str, positions: &[(i32, i64)]) -> Result<(), KafkaError> {
         fetch::mirror_offsets(self, group, topic, positions)
+    }
+
+    fn connects(&self) -> u64 {
+        self.connects
     }
 }
 
