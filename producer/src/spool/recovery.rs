@@ -152,12 +152,14 @@ impl Survey {
             let found = |event: &Stored| Found { seq: event.seq, accepted_at: event.accepted_at, producer_id };
             events.extend(contents.events.iter().map(found));
         }
+        // What is only declared gone and still there is mended too, and no damage.
+        let is_damaged = !survey.to_mend.is_empty();
         survey.count(events);
         survey.bounds.sort();
         let newest = survey.segments.last().map_or(0, |segment| segment.first_seq);
         let lost_newest = newest < identity.newest;
         let last = survey.segments.iter().map(|segment| segment.last_seq).max().unwrap_or(0).max(survey.mark.acked);
-        let is_doubtful = lost_newest || !survey.to_mend.is_empty();
+        let is_doubtful = lost_newest || is_damaged;
         survey.next_seq = if is_doubtful { last.max(identity.reserved) } else { last } + 1;
         if is_doubtful {
             // With all marks gone it is older than need be, so that the gap of the restart is longer, but never none.
