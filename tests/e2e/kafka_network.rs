@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use crate::harness::proxy::{Behaviour, Call, Direction, Moment, Proxy};
+use crate::harness::proxy::{Behaviour, Call, Direction, Moment, Proxy, Reached};
 use isitup_shared::kafka::Record;
 use uuid::Uuid;
 
-use crate::harness::{Pipeline, Service, Topic, eventually, shared_servers, site, within};
+use crate::harness::{
+    Cluster, Election, OwnServers, Pipeline, Service, Topic, eventually, shared_servers, site, within,
+};
 
 /// How long a call to Kafka is waited for, and what it takes to see that it was given up.
 const GIVEN_UP: Duration = Duration::from_secs(15 + 5);
@@ -287,5 +289,34 @@ fn a_backlog_on_the_topic_gets_through_a_slow_link_to_the_consumer() {
     within(Duration::from_secs(120), "some of it is stored", || pipeline.count("check_result") >= 300);
     proxy.behave(Behaviour::Forward);
     pipeline.wait_for_more_rows(3000);
+    pipeline.prove(producer);
+}
+
+#[test]
+fn a_cluster_behind_proxies_is_reached_by_no_other_way_even_when_its_leaders_move() {
+    let (servers, site) = (OwnServers::brokers(3), site::well("hello"));
+    let proxies = Proxy::kafka_cluster(servers.brokers());
+    let pipeline = Pipeline::with_kafka_of(&servers, "all_proxied").busy_with(&site).brokers_behind(&proxies);
+    let cluster = Cluster::of(&servers);
+    let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
+    let reached = Reached::by([producer.process(), consumer.process()]);
+    pipeline.wait_for_rows(300);
+    cluster.wait_for_leader(pipeline.name(), 2, |led| led > 0);
+
+    servers.kill("kafka-2").unwrap();
+    cluster.wait_for_leader(pipeline.name(), 2, |led| led == 0);
+    pipeline.wait_for_more_rows(300);
+    servers.start_part("kafka-2").unwrap();
+    cluster.wait_for_replicas(pipeline.name(), 3);
+    cluster.elect_leaders(pipeline.name(), Election::Preferred);
+    cluster.wait_for_leader(pipeline.name(), 2, |led| led > 0);
+    let acknowledged = proxies[1].answered(Call::Produce);
+    eventually("the leader that came back takes events", || proxies[1].answered(Call::Produce) >= acknowledged + 10);
+    pipeline.wait_for_more_rows(300);
+
+    let reached = reached.until_now();
+    let straight: Vec<_> = servers.brokers().iter().filter(|broker| reached.contains(*broker)).collect();
+    assert!(straight.is_empty(), "connected to without a proxy: {straight:?}");
+    assert!(proxies.iter().all(|proxy| reached.contains(&proxy.address())), "proxies passed by: {reached:?}");
     pipeline.prove(producer);
 }

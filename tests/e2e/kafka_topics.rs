@@ -32,6 +32,9 @@ pub(crate) fn accept_what_is_lost(pipeline: &Pipeline<'_>, lost: usize) {
     assert_eq!((accepted.code, &audit["ok"]), (Some(0), &Value::Bool(true)), "{audit}");
     assert_eq!((&producer["missing"], producer["declared"].as_u64()), (&Value::from(0), Some(lost as u64)), "{audit}");
     assert_eq!(audit.get("truncations"), None, "{audit}");
+    let undeclared = |fault: &&String| fault.starts_with("neither checked nor declared");
+    let slots: Vec<String> = pipeline.verdict().faults.iter().filter(undeclared).cloned().collect();
+    assert_eq!(slots, [""; 0], "the slots of what is lost are declared with it");
 }
 
 #[test]

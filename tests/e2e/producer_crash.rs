@@ -94,7 +94,8 @@ fn numbers_that_a_copied_spool_issues_again_are_named_as_doubled() {
 }
 
 #[test]
-fn of_two_copies_of_a_spool_that_run_at_once_each_event_is_stored_once_or_set_aside_and_all_doubled_numbers_are_named() {
+fn of_two_copies_of_a_spool_that_run_at_once_each_event_is_stored_once_or_set_aside_and_all_doubled_numbers_are_named()
+{
     let site = site::well("hello");
     let pipeline = Pipeline::new("two_copies").site("a", site.url()).site("b", site.url());
     let _consumer = pipeline.consumer();
@@ -122,7 +123,8 @@ fn of_two_copies_of_a_spool_that_run_at_once_each_event_is_stored_once_or_set_as
     assert!(set_aside.is_subset(&events) && !set_aside.is_empty());
     assert_eq!(usize::try_from(stored).unwrap() + set_aside.len(), events.len(), "stored once or set aside");
     // What is stored is stored as it was told, and not as the other copy's.
-    let told: BTreeSet<(i64, String)> = events.difference(&set_aside).filter_map(|event| number_and_begin(event)).collect();
+    let told: BTreeSet<(i64, String)> =
+        events.difference(&set_aside).filter_map(|event| number_and_begin(event)).collect();
     let rows = "SELECT seq || ' ' || to_char(started_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM check_result";
     let rows: BTreeSet<String> = database.column(rows, &[]).into_iter().collect();
     assert_eq!(rows, told.into_iter().map(|(seq, begin)| format!("{seq} {begin}")).collect());

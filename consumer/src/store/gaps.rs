@@ -101,13 +101,23 @@ pub fn accept_truncations(tx: &mut Tx<'_>) -> Result<u64, StoreError> {
     tx.execute("UPDATE gap SET accepted_at = now() WHERE topic IS NOT NULL AND accepted_at IS NULL", &[])
 }
 
-/// Declares the numbers `first` to `last` of a producer lost by a truncation.
+/// Declares the numbers `first` to `last` of a producer lost by a truncation. Nobody knows their slots; they lie between
+/// the producer's words before and behind, give or take the hour that a check may take at most;
+/// where there is none before, a week before it was heard of, which is Kafka's usual retention.
 ///
 /// # Errors
 /// When the statement fails.
 pub fn declare_lost(tx: &mut Tx<'_>, producer_id: Uuid, first: i64, last: i64) -> Result<(), StoreError> {
     tx.execute(
-        "INSERT INTO gap (producer_id, reason, first_seq, last_seq) VALUES ($1, $2, $3, $4)",
+        r#"INSERT INTO gap (producer_id, reason, first_seq, last_seq, "from", "to")
+           SELECT $1, $2, $3, $4, least("from", "to"), "to"
+           FROM (SELECT coalesce((SELECT at - interval '1 hour' FROM producer_event
+                                  WHERE producer_id = $1 AND seq < $3 ORDER BY seq DESC LIMIT 1),
+                                 (SELECT first_seen_at - interval '7 days' FROM producer WHERE producer_id = $1),
+                                 now()) AS "from",
+                        least((SELECT at + interval '1 hour' FROM producer_event
+                               WHERE producer_id = $1 AND seq > $4 ORDER BY seq LIMIT 1),
+                              now()) AS "to") AS around"#,
         &[&producer_id, &GapReason::TopicTruncated.as_str(), &first, &last],
     )?;
     Ok(())

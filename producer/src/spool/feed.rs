@@ -12,6 +12,7 @@ use isitup_shared::event::Gap;
 use isitup_shared::time::UtcTime;
 
 use super::intake::Entry;
+use super::loss;
 use super::record::Stored;
 use super::recovery::draft;
 use super::segment;
@@ -126,7 +127,7 @@ impl Feed {
         let segments = self.shared.lock().segments.clone();
         for segment in segments.iter().filter(|segment| segment.last_seq > self.taken && segment.first_seq <= last) {
             let contents = segment::read_or_gone(segment)?;
-            self.declare(&segment::found_lost(segment, &contents, self.taken.max(self.searched) + 1, last))?;
+            self.declare(&loss::found_lost(segment, &contents, self.taken.max(self.searched) + 1, last))?;
             self.searched = last.min(segment.last_seq);
             let wanted = |event: &Stored| event.seq > self.taken && event.seq <= last;
             self.read_back = contents.events.into_iter().filter(wanted).collect();

@@ -56,8 +56,8 @@ impl Identity {
     }
 
     /// Notes that a segment of numbers from `newest` on is on disk, when all slots before `settled` were.
-    pub(super) fn note(&mut self, newest: u64, settled: Option<UtcTime>) -> io::Result<()> {
-        (self.newest, self.settled) = (newest, settled.or(self.settled));
+    pub(super) fn note(&mut self, newest: u64, settled: UtcTime) -> io::Result<()> {
+        (self.newest, self.settled) = (newest, Some(settled));
         self.write()
     }
 
@@ -121,7 +121,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut made = Identity::create(folder.path()).unwrap();
         made.reserve(1).unwrap();
-        made.note(7, Some(UtcTime::from_micros(5))).unwrap();
+        made.note(7, UtcTime::from_micros(5)).unwrap();
         let read = Identity::read(folder.path()).unwrap().unwrap();
         assert_eq!((read.producer_id, read.reserved), (made.producer_id, 1 + AHEAD));
         assert_eq!((read.newest, read.settled), (7, Some(UtcTime::from_micros(5))));

@@ -1,15 +1,21 @@
 //! Keeping the spool within its size while Kafka is away.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::atomic::Ordering;
 
 use isitup_shared::crash_point;
-use isitup_shared::event::{Draft, Gap, GapReason, Rank};
+use isitup_shared::event::{self, Body, Draft, Gap, GapReason, Rank, SeqRange, TimeSpan};
+use isitup_shared::time::UtcTime;
 
+use super::loss;
 use super::record::Stored;
 use super::recovery::draft;
 use super::segment::{self, Segment};
 use super::writer::Writer;
+
+/// A gap over more sites names none, and means all.
+const MOST_SITES_IN_GAP: usize = 1000;
 
 impl Writer {
     /// While the spool is too large, drops the oldest results that say nothing but "up", then the oldest of any kind,
@@ -37,20 +43,20 @@ impl Writer {
 
     fn thin(&mut self, segment: &Segment, most_dropped: Rank) -> io::Result<()> {
         let contents = segment::read_or_gone(segment)?;
-        let mut gaps = segment::found_lost(segment, &contents, 1, u64::MAX);
+        let mut gaps = loss::found_lost(segment, &contents, 1, u64::MAX);
         let (dropped, kept): (Vec<Stored>, Vec<Stored>) =
             contents.events.into_iter().partition(|event| event.rank <= most_dropped);
         let mut bytes = segment.bytes;
         if !dropped.is_empty() || !gaps.is_empty() {
             let lost: u64 = gaps.iter().filter_map(|gap| gap.seqs).map(|range| range.last - range.first + 1).sum();
             let gone = lost + dropped.len() as u64;
-            gaps.extend(joined(dropped.iter().map(|event| event.seq)));
+            gaps.extend(gaps_over(&dropped));
             log::warn!("the spool is full: {gone} results are dropped and declared");
             let drafts: Vec<Draft> = gaps.iter().map(draft).collect();
             // First what is kept, under a name of no meaning: a disk that is full to the brim refuses here, while nothing
             // has been said. Then the word that the others are gone, then the deed: a crash between finds both and does
             // the deed. The mark stays, so that nobody may hand them to Kafka in between.
-            let prepared = segment::rewrite(segment, contents.producer_id.unwrap_or(self.producer_id()), &kept)?;
+            let prepared = segment::rewrite(segment, contents.head, self.producer_id(), &kept)?;
             self.shared.lock().forget_queue();
             crash_point!("thin.begin");
             self.write(&drafts, self.mark)?;
@@ -64,14 +70,24 @@ impl Writer {
     }
 }
 
-/// Gaps over ascending numbers, neighbours joined.
-fn joined(seqs: impl Iterator<Item = u64>) -> Vec<Gap> {
-    let mut ranges: Vec<(u64, u64)> = Vec::new();
-    for seq in seqs {
-        match ranges.last_mut() {
-            Some((_, last)) if *last + 1 == seq => *last = seq,
-            _ => ranges.push((seq, seq)),
-        }
+/// Gaps over `dropped`, neighbours joined: which numbers, and the slots and sites that they were of.
+fn gaps_over(dropped: &[Stored]) -> Vec<Gap> {
+    let neighbours = dropped.chunk_by(|one, next| one.seq + 1 == next.seq);
+    neighbours.filter_map(|events| Some(gap_over(events.first()?.seq, events.last()?.seq, events))).collect()
+}
+
+fn gap_over(first: u64, last: u64, events: &[Stored]) -> Gap {
+    let (slots, sites): (BTreeSet<UtcTime>, BTreeSet<String>) = events.iter().filter_map(slot_of).unzip();
+    let span = slots.first().zip(slots.last()).map(|(&from, &to)| {
+        let sites = (sites.len() <= MOST_SITES_IN_GAP).then(|| sites.into_iter().collect());
+        TimeSpan { from, to, sites }
+    });
+    Gap { reason: GapReason::SpoolFull, seqs: Some(SeqRange { first, last }), span }
+}
+
+fn slot_of(event: &Stored) -> Option<(UtcTime, String)> {
+    match event::decode(&event.message).ok()?.body {
+        Body::Check(check) => Some((check.scheduled_at, check.site)),
+        _ => None,
     }
-    ranges.into_iter().map(|(first, last)| Gap::of_seqs(GapReason::SpoolFull, first, last)).collect()
 }

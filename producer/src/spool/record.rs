@@ -71,6 +71,8 @@ pub(super) struct Head {
     pub(super) producer_id: Uuid,
     /// Bytes of the file; a file of another size was cut.
     pub(super) size: u64,
+    /// No event of the segment is of a slot before this moment; `None` where nothing was known, as by an older release.
+    pub(super) since: Option<UtcTime>,
 }
 
 /// Appends `event` to `out`.
@@ -86,7 +88,8 @@ pub(super) fn write_mark(out: &mut Vec<u8>, mark: &Mark) {
 
 /// Appends the head of a segment to `out`.
 pub(super) fn write_head(out: &mut Vec<u8>, head: &Head) {
-    write(out, HEAD, head.size, 0, &[], head.producer_id.as_bytes());
+    let since = head.since.map_or(0, UtcTime::as_micros);
+    write(out, HEAD, head.size, since, &[], head.producer_id.as_bytes());
 }
 
 fn write(out: &mut Vec<u8>, kind: u8, number: u64, time: i64, key: &[u8], message: &[u8]) {
@@ -123,7 +126,10 @@ pub(super) fn read(bytes: &[u8]) -> Option<(Record, usize)> {
     }
     let (key, message) = bytes[HEADER..size].split_at(key_length);
     let record = match kind {
-        HEAD => Record::Head(Head { producer_id: Uuid::from_slice(message).ok()?, size: number }),
+        HEAD => {
+            let since = (time != 0).then(|| UtcTime::from_micros(time));
+            Record::Head(Head { producer_id: Uuid::from_slice(message).ok()?, size: number, since })
+        }
         MARK => {
             let settled = (time != i64::MIN).then(|| UtcTime::from_micros(time));
             Record::Mark(Mark { settled, acked: number, handed: u64::from_le_bytes(message.try_into().ok()?) })

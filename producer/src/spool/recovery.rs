@@ -15,6 +15,7 @@ use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
 use super::identity::{self, Identity};
+use super::loss::{self, Bounds};
 use super::record::{self, Mark, Stored};
 use super::segment::{self, Segment, Tail};
 use super::writer::{LONGEST_SILENCE, Writer};
@@ -102,6 +103,8 @@ struct Survey {
     last_accepted: Option<UtcTime>,
     /// Numbers that gap events in the spool declare gone, and whose.
     declared: Vec<(Option<Uuid>, SeqRange)>,
+    /// What is whole tells when the lost was due.
+    bounds: Bounds,
     mark: Mark,
     next_seq: u64,
     /// Whether all numbers below the next one are another, lost identity's.
@@ -127,6 +130,7 @@ impl Survey {
             oldest: None,
             last_accepted: None,
             declared: Vec::new(),
+            bounds: Bounds::default(),
             mark: Mark::default(),
             next_seq: 0,
             is_new,
@@ -134,21 +138,28 @@ impl Survey {
         let mut events = Vec::new();
         for index in 0..survey.segments.len() {
             let contents = segment::read(&survey.segments[index], most)?;
+            survey.segments[index].last_seq = contents.events.iter().map(|event| event.seq).max().unwrap_or(0);
+            // Where its head is lost, it cannot be older than what the segment before it ended with.
+            let since = contents.head.and_then(|head| head.since).or(survey.mark.settled);
+            survey.segments[index].since = since;
             if contents.damaged {
                 survey.to_mend.push(survey.segments[index].clone());
             }
-            survey.segments[index].last_seq = contents.events.iter().map(|event| event.seq).max().unwrap_or(0);
+            survey.bounds.note(&survey.segments[index], &contents);
             survey.mark = survey.mark.later(contents.mark);
-            let producer_id = contents.producer_id;
+            let producer_id = contents.head.map(|head| head.producer_id);
             survey.declared.extend(contents.events.iter().filter_map(declared_by).map(|range| (producer_id, range)));
             let found = |event: &Stored| Found { seq: event.seq, accepted_at: event.accepted_at, producer_id };
             events.extend(contents.events.iter().map(found));
         }
+        // What is only declared gone and still there is mended too, and no damage.
+        let is_damaged = !survey.to_mend.is_empty();
         survey.count(events);
+        survey.bounds.sort();
         let newest = survey.segments.last().map_or(0, |segment| segment.first_seq);
         let lost_newest = newest < identity.newest;
         let last = survey.segments.iter().map(|segment| segment.last_seq).max().unwrap_or(0).max(survey.mark.acked);
-        let is_doubtful = lost_newest || !survey.to_mend.is_empty();
+        let is_doubtful = lost_newest || is_damaged;
         survey.next_seq = if is_doubtful { last.max(identity.reserved) } else { last } + 1;
         if is_doubtful {
             // With all marks gone it is older than need be, so that the gap of the restart is longer, but never none.
@@ -188,22 +199,16 @@ impl Survey {
 
     /// The numbers below the next one that are neither kept, nor acknowledged, nor declared.
     fn losses(&self) -> Vec<Gap> {
+        let last = self.next_seq - 1;
         if self.is_new {
-            let others = (self.next_seq > 1).then(|| Gap::of_seqs(GapReason::SpoolCorrupt, 1, self.next_seq - 1));
-            return others.into_iter().collect();
+            let others = Gap::of_seqs(GapReason::SpoolCorrupt, 1, last.max(1));
+            let is_damaged = !self.to_mend.is_empty();
+            let lost = || self.bounds.gap(SeqRange { first: 1, last });
+            return (last > 0).then(|| if is_damaged { lost() } else { others }).into_iter().collect();
         }
-        let declared = self.declared.iter().map(|(_, range)| range);
-        let mut covered: Vec<SeqRange> = self.kept.iter().chain(declared).copied().collect();
-        covered.sort_by_key(|range| range.first);
-        let mut losses = Vec::new();
-        let mut next = self.mark.acked + 1;
-        for range in covered.iter().copied().chain([SeqRange { first: self.next_seq, last: self.next_seq }]) {
-            if range.first > next {
-                losses.push(Gap::of_seqs(GapReason::SpoolCorrupt, next, range.first - 1));
-            }
-            next = next.max(range.last + 1);
-        }
-        losses
+        let there = self.kept.iter().copied().chain(self.declared.iter().map(|(_, range)| *range)).collect();
+        let lost = loss::between(self.mark.acked + 1, last, there);
+        lost.into_iter().map(|range| self.bounds.gap(range)).collect()
     }
 
     fn writer(&self, config: &SpoolConfig, lock: File, mut identity: Identity, location: &str) -> io::Result<Writer> {
@@ -211,8 +216,10 @@ impl Survey {
         // The mark goes with the segment: one of the same name may be there, which holds nothing but this mark.
         let mut mark = Vec::new();
         record::write_mark(&mut mark, &self.mark);
-        let (tail, segment) = Tail::create(&config.path, identity.producer_id, self.next_seq, &mark)?;
-        identity.note(self.next_seq, self.mark.settled)?;
+        // A spool without a schedule so far holds no slot before now; a clock that was put back has its slots anew.
+        let since = self.mark.settled.map_or_else(UtcTime::now, |settled| settled.min(UtcTime::now()));
+        let (tail, segment) = Tail::create(&config.path, identity.producer_id, self.next_seq, since, &mark)?;
+        identity.note(self.next_seq, since)?;
         let mut segments = self.segments.clone();
         // A producer that died before its first event left a segment of this name, which has just become ours. Listed
         // twice, it would be removed as one that holds nothing.
@@ -258,8 +265,7 @@ impl Survey {
             let contents = segment::read(segment, u64::MAX)?;
             let keep = |event: &Stored| self.kept.iter().any(|range| contains(range, event.seq));
             let events: Vec<Stored> = contents.events.into_iter().filter(keep).collect();
-            let producer_id = contents.producer_id.unwrap_or(writer.producer_id());
-            let bytes = segment::rewrite(segment, producer_id, &events)?.put()?;
+            let bytes = segment::rewrite(segment, contents.head, writer.producer_id(), &events)?.put()?;
             writer.resized(&segment.path, bytes, None);
             crash_point!("mend.done");
         }

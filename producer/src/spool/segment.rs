@@ -6,7 +6,8 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use isitup_shared::crash_point;
-use isitup_shared::event::{Gap, GapReason, Rank, SeqRange};
+use isitup_shared::event::Rank;
+use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
 use super::identity::sync_folder;
@@ -30,6 +31,8 @@ pub(super) struct Segment {
     pub(super) last_seq: u64,
     /// Bytes it takes on disk; its unwritten part takes none.
     pub(super) bytes: u64,
+    /// None of its events is of a slot before this moment, where that is known.
+    pub(super) since: Option<UtcTime>,
     /// Events up to this rank were dropped from it.
     pub(super) thinned: Option<Rank>,
 }
@@ -46,19 +49,21 @@ pub(super) struct Tail {
 }
 
 impl Tail {
-    /// Makes a new segment of `producer_id` for numbers from `first_seq` on, which begins with `records`. Durable when it
-    /// returns; until then nothing has changed, whatever happens: one of the same number may be there already, which holds
-    /// nothing but marks, the only ones perhaps.
+    /// Makes a new segment of `producer_id` for numbers from `first_seq` on, none of a slot before `since`, which begins
+    /// with `records`. Durable when it returns; until then nothing has changed, whatever happens: one of the same number
+    /// may be there already, which holds nothing but marks, the only ones perhaps.
     pub(super) fn create(
         folder: &Path,
         producer_id: Uuid,
         first_seq: u64,
+        since: UtcTime,
         records: &[u8],
     ) -> io::Result<(Self, Segment)> {
         let path = folder.join(format!("{first_seq:020}.{EXTENSION}"));
         let size = SIZE.max((HEAD_SIZE + records.len()) as u64);
         let mut contents = Vec::with_capacity(HEAD_SIZE + records.len());
-        record::write_head(&mut contents, &Head { producer_id, size });
+        let since = Some(since);
+        record::write_head(&mut contents, &Head { producer_id, size, since });
         contents.extend_from_slice(records);
         crash_point!("segment.begin");
         let (prepared, file) = Prepared::new(&path, &contents, size)?;
@@ -71,7 +76,8 @@ impl Tail {
         sync_folder(folder).inspect_err(|_| drop(fs::remove_file(&path)))?;
         crash_point!("segment.durable");
         let tail = Self { path: path.clone(), inode, file, end, size };
-        let segment = Segment { path, first_seq, last_seq: first_seq.saturating_sub(1), bytes: end, thinned: None };
+        let last_seq = first_seq.saturating_sub(1);
+        let segment = Segment { path, first_seq, last_seq, bytes: end, since, thinned: None };
         Ok((tail, segment))
     }
 
@@ -125,10 +131,11 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<Segment>> {
         if path.extension().is_none_or(|extension| extension != EXTENSION) {
             continue;
         }
-        let first = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
+        let first = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
         if let Some(first_seq) = first {
             let bytes = fs::metadata(&path)?.blocks() * BLOCK;
-            segments.push(Segment { path, first_seq, last_seq: first_seq.saturating_sub(1), bytes, thinned: None });
+            let last_seq = first_seq.saturating_sub(1);
+            segments.push(Segment { path, first_seq, last_seq, bytes, since: None, thinned: None });
         }
     }
     segments.sort_by_key(|segment| segment.first_seq);
@@ -138,28 +145,14 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<Segment>> {
 /// What a segment holds.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    /// Who made the events; `None` where the segment's head is damaged.
-    pub(super) producer_id: Option<Uuid>,
+    /// `None` where it is damaged.
+    pub(super) head: Option<Head>,
     pub(super) events: Vec<Stored>,
     pub(super) mark: Option<Mark>,
+    /// No event numbered from here on is of a slot before that moment.
+    pub(super) since: Vec<(u64, UtcTime)>,
     /// Whether something was there that is no whole record.
     pub(super) damaged: bool,
-}
-
-impl Contents {
-    /// Numbers of `segment` from `first` to `last` that are not among its events.
-    pub(super) fn missing(&self, first: u64, last: u64) -> Vec<SeqRange> {
-        let mut seqs: Vec<u64> = self.events.iter().map(|event| event.seq).collect();
-        seqs.sort_unstable();
-        let (mut missing, mut next) = (Vec::new(), first);
-        for seq in seqs.into_iter().filter(|seq| (first..=last).contains(seq)).chain([last + 1]) {
-            if seq > next {
-                missing.push(SeqRange { first: next, last: seq - 1 });
-            }
-            next = seq + 1;
-        }
-        missing
-    }
 }
 
 /// Reads all that is whole in `segment`. Numbers outside `1..=most` are damage, whatever their checksum says.
@@ -172,6 +165,13 @@ pub(super) fn read(segment: &Segment, most: u64) -> io::Result<Contents> {
     while at < end {
         match record::read(&bytes[at..]) {
             Some((Record::Event(event), size)) if (1..=most).contains(&event.seq) => {
+                let settled = contents.mark.and_then(|mark| mark.settled);
+                if let Some(settled) =
+                    settled.filter(|settled| contents.since.last().is_none_or(|last| last.1 != *settled))
+                {
+                    // Of what is lost between the mark and this event nobody can tell on which side of the mark it was.
+                    contents.since.push((event.seq, settled));
+                }
                 contents.events.push(event);
                 at += size;
             }
@@ -183,7 +183,7 @@ pub(super) fn read(segment: &Segment, most: u64) -> io::Result<Contents> {
                 at += size;
             }
             Some((Record::Head(head), size)) if at == 0 => {
-                contents.producer_id = Some(head.producer_id);
+                contents.head = Some(head);
                 contents.damaged = bytes.len() as u64 != head.size;
                 at += size;
             }
@@ -267,21 +267,17 @@ pub(super) fn read_or_gone(segment: &Segment) -> io::Result<Contents> {
     }
 }
 
-/// Gaps over the numbers of `segment` from `first` to `last` that are there no more, where it was damaged since it was
-/// written. Numbers that were declared before may be among them.
-pub(super) fn found_lost(segment: &Segment, contents: &Contents, first: u64, last: u64) -> Vec<Gap> {
-    if !contents.damaged {
-        return Vec::new();
-    }
-    let missing = contents.missing(first.max(segment.first_seq), last.min(segment.last_seq));
-    missing.into_iter().map(|range| Gap::of_seqs(GapReason::SpoolCorrupt, range.first, range.last)).collect()
-}
-
-/// Prepares what is to replace `segment`: one that holds `events` only.
-pub(super) fn rewrite(segment: &Segment, producer_id: Uuid, events: &[Stored]) -> io::Result<Prepared> {
+/// Prepares what is to replace `segment`: one that holds `events` only, `producer_id`'s where its `head` is lost.
+pub(super) fn rewrite(
+    segment: &Segment,
+    head: Option<Head>,
+    producer_id: Uuid,
+    events: &[Stored],
+) -> io::Result<Prepared> {
     let size = HEAD_SIZE as u64 + events.iter().map(|event| event.size() as u64).sum::<u64>();
     let mut records = Vec::new();
-    record::write_head(&mut records, &Head { producer_id, size });
+    let head = head.unwrap_or(Head { producer_id, size, since: segment.since });
+    record::write_head(&mut records, &Head { size, ..head });
     for event in events {
         record::write_event(&mut records, event);
     }

@@ -182,10 +182,12 @@ impl Writer {
 
     /// Makes the batch the beginning of another segment.
     fn begin_segment(&mut self) -> io::Result<()> {
-        let (tail, segment) = Tail::create(&self.folder, self.identity.producer_id, self.next_seq, &self.records)?;
+        let since = self.mark.settled.or(self.identity.settled).unwrap_or_else(UtcTime::now);
+        let (tail, segment) =
+            Tail::create(&self.folder, self.identity.producer_id, self.next_seq, since, &self.records)?;
         self.tail = tail;
         self.add_segment(segment);
-        if let Err(error) = self.identity.note(self.next_seq, self.mark.settled) {
+        if let Err(error) = self.identity.note(self.next_seq, since) {
             // The batch is on disk and counts. The next segment says it again; until then nobody would notice the loss of
             // this one as a whole.
             log::warn!("the identity of the spool {} was not updated: {error}", self.folder.display());

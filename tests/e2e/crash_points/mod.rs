@@ -37,16 +37,6 @@ fn of(points: &[&'static str], groups: &[&str]) -> Vec<&'static str> {
     points.iter().copied().filter(|point| groups.contains(&group(point))).collect()
 }
 
-/// The proof for events that a gap declares gone, `at_most` so many: by their numbers alone, as long as such a gap names
-/// no times. All else is as ever.
-#[track_caller]
-fn prove_but_for_slots_of_lost_events(pipeline: &Pipeline<'_>, at_most: usize) {
-    let is_slot = |fault: &str| fault.starts_with("neither checked nor declared");
-    pipeline.prove_stored_but(|fault| !is_slot(fault));
-    let slots = pipeline.verdict().faults;
-    assert!(slots.len() <= at_most, "{} slots are lost of {at_most} events: {slots:#?}", slots.len());
-}
-
 fn group(point: &str) -> &str {
     point.split('.').next().unwrap()
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::child::{self, Finished, Service};
 use super::database::Database;
+use super::proxy::Proxy;
 use super::servers::shared_servers;
 use super::site::Site;
 use super::topic::Topic;
@@ -25,7 +26,7 @@ pub(crate) struct Pipeline<'a> {
     lease: Duration,
     postgres_url: String,
     /// Where the services find Kafka, when not where it is.
-    broker: Option<String>,
+    brokers: Option<Vec<String>>,
     /// Where the tests look.
     database_url: String,
     sites: Vec<String>,
@@ -64,7 +65,7 @@ impl<'a> Pipeline<'a> {
             interval: Duration::from_millis(500),
             lease: Duration::from_secs(15),
             postgres_url: database_url.to_owned(),
-            broker: None,
+            brokers: None,
             database_url: database_url.to_owned(),
             sites: Vec::new(),
             passing: Vec::new(),
@@ -91,7 +92,12 @@ impl<'a> Pipeline<'a> {
 
     /// Where else the services find Kafka. The tests themselves go straight to it.
     pub(crate) fn broker_behind(self, address: String) -> Self {
-        Self { broker: Some(address), ..self }
+        Self { brokers: Some(vec![address]), ..self }
+    }
+
+    /// The same for a cluster.
+    pub(crate) fn brokers_behind(self, proxies: &[Proxy]) -> Self {
+        Self { brokers: Some(proxies.iter().map(Proxy::address).collect()), ..self }
     }
 
     /// Where the proofs look for what is stored, when not in the servers' database.
@@ -293,8 +299,7 @@ impl<'a> Pipeline<'a> {
     pub(crate) fn write_config(&self) -> PathBuf {
         let path = self.folder().join("config.yml");
         let (name, url) = (&self.name, &self.postgres_url);
-        let brokers =
-            self.broker.as_ref().map_or_else(|| self.servers.brokers().to_vec(), |broker| vec![broker.clone()]);
+        let brokers = self.brokers.as_deref().unwrap_or_else(|| self.servers.brokers());
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
         let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
         let (producer, more) = (&self.producer, &self.more);

@@ -11,13 +11,16 @@
 //! ```
 //!
 //! It understands enough of both protocols to know where messages begin and what they ask for, so that whole messages
-//! vanish, are held back or are cut in two. Kafka's answers that name the broker's address are made to name the proxy's,
-//! as clients connect to what they are told; so no broker needs to know of it, and many tests share one broker.
+//! vanish, are held back or are cut in two. Kafka's answers that name a broker's address are made to name its proxy's, as
+//! clients connect to what they are told; so no broker needs to know of it, and many tests share one broker. The proxies of
+//! a cluster know each other for that: [`Proxy::kafka_cluster`].
 
 mod link;
 mod pair;
+mod reached;
 mod wire;
 
+pub(crate) use reached::Reached;
 pub(crate) use wire::Call;
 
 use std::collections::BTreeMap;
@@ -27,7 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use link::Link;
-use wire::Protocol;
+use wire::{Protocol, Ways};
 
 /// How a proxy treats all connections, those that are open and those to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,20 +102,32 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// A proxy to the broker at `host:port`.
     pub(crate) fn kafka(broker: &str) -> Self {
-        Self::start(Protocol::Kafka, broker, (String::new(), String::new()))
+        Self::kafka_cluster(&[broker]).remove(0)
+    }
+
+    /// A proxy to each of the brokers, in the same order. Whichever of them is asked, the answer names none but them.
+    pub(crate) fn kafka_cluster(brokers: &[impl AsRef<str>]) -> Vec<Self> {
+        let listeners: Vec<(SocketAddr, TcpListener)> =
+            brokers.iter().map(|broker| (broker.as_ref().parse().unwrap(), listener())).collect();
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        let ways: Ways = listeners.iter().map(|(broker, listener)| (broker.port(), port(listener))).collect();
+        let start = |(broker, listener)| {
+            let link = Link::new(Protocol::Kafka, broker, listener, ways.clone());
+            Self::start(link, (String::new(), String::new()))
+        };
+        listeners.into_iter().map(start).collect()
     }
 
     /// A proxy to the server of a PostgreSQL URL.
     pub(crate) fn postgres(url: &str) -> Self {
         let (user, rest) = url.rsplit_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
-        Self::start(Protocol::Postgres, server, (format!("{user}@"), format!("/{database}")))
+        let link = Link::new(Protocol::Postgres, server.parse().unwrap(), listener(), Ways::new());
+        Self::start(link, (format!("{user}@"), format!("/{database}")))
     }
 
-    fn start(protocol: Protocol, server: &str, around: (String, String)) -> Self {
-        let listener = listener();
-        let address = listener.local_addr().unwrap();
-        let link = Arc::new(Link::new(protocol, server.parse().unwrap(), listener));
+    fn start(link: Link, around: (String, String)) -> Self {
+        let (address, link) = (link.address(), Arc::new(link));
         let accepting = Arc::clone(&link);
         thread::spawn(move || accepting.accept());
         Self { link, address, around }
@@ -143,6 +158,11 @@ impl Proxy {
         let strike = Strike { call, moment, happened: Arc::default() };
         self.link.state().strike = Some(strike.clone());
         strike
+    }
+
+    /// Takes back a cut that has not happened, so that it does not strike some later call.
+    pub(crate) fn call_off(&self, strike: &Strike) {
+        self.link.state().strike.take_if(|there| Arc::ptr_eq(&there.happened, &strike.happened));
     }
 
     /// How many such calls were answered, and the answer delivered.

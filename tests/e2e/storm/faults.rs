@@ -12,10 +12,14 @@ use rustix::process::Signal;
 
 use super::fleet::{Fleet, Slot};
 use super::lane::{Fault, Lane};
+use super::network;
 use super::watch::Watch;
 use crate::harness::proxy::Moment::{AfterReply, BeforeReply, BeforeRequest, InReply, InRequest};
-use crate::harness::proxy::{Behaviour, Call, Direction};
+use crate::harness::proxy::{Behaviour, Call, Direction, Moment, Proxy};
 use crate::harness::{Cluster, Election};
+
+/// Where in an exchange a connection may be cut.
+pub(super) const MOMENTS: [Moment; 5] = [BeforeRequest, InRequest, BeforeReply, InReply, AfterReply];
 
 /// How long a process has to come to the point where it is to die. Some are passed seldom.
 const ARMED: Duration = Duration::from_secs(4);
@@ -26,16 +30,17 @@ pub(super) fn lanes<'a>(fleet: &'a Fleet<'a>, watch: &'a Watch) -> Vec<Lane<'a>>
         Lane { name: "producer", faults: producer(fleet) },
         Lane { name: "consumer", faults: consumer(fleet) },
         Lane { name: "kafka", faults: kafka(fleet) },
+        Lane { name: "network", faults: network::to_kafka(fleet) },
         Lane { name: "postgres", faults: postgres(fleet, watch) },
         Lane { name: "input", faults: input(fleet) },
     ]
 }
 
-fn fault<'a>(what: &'static str, strike: impl Fn(&mut Rng) + Send + 'a) -> (&'static str, Fault<'a>) {
+pub(super) fn fault<'a>(what: &'static str, strike: impl Fn(&mut Rng) + Send + 'a) -> (&'static str, Fault<'a>) {
     (what, Box::new(strike))
 }
 
-fn last(rng: &mut Rng, millis: std::ops::Range<u64>) {
+pub(super) fn last(rng: &mut Rng, millis: std::ops::Range<u64>) {
     thread::sleep(Duration::from_millis(rng.u64(millis)));
 }
 
@@ -217,13 +222,8 @@ fn postgres<'a>(fleet: &'a Fleet<'a>, watch: &'a Watch) -> Vec<(&'static str, Fa
             );
         }),
         fault("cut around a COMMIT", move |rng| {
-            let moments = [BeforeRequest, InRequest, BeforeReply, InReply, AfterReply];
             for _ in 0..rng.u32(1..6) {
-                let strike = fleet.postgres.cut_next(Call::Commit, moments[rng.usize(..moments.len())]);
-                let given_up = Instant::now() + Duration::from_secs(3);
-                while !strike.has_happened() && Instant::now() < given_up {
-                    last(rng, 10..100);
-                }
+                cut_once(&fleet.postgres, Call::Commit, MOMENTS[rng.usize(..MOMENTS.len())], rng);
             }
         }),
         fault("the way to PostgreSQL disturbed", move |rng| {
@@ -252,6 +252,16 @@ fn postgres<'a>(fleet: &'a Fleet<'a>, watch: &'a Watch) -> Vec<(&'static str, Fa
                 .run(&format!("BEGIN; SELECT FROM partition_offset FOR UPDATE; SELECT pg_sleep({seconds}); COMMIT"));
         }),
     ]
+}
+
+/// Cuts the next such call at this moment of it, if one comes in time.
+pub(super) fn cut_once(proxy: &Proxy, call: Call, moment: Moment, rng: &mut Rng) {
+    let strike = proxy.cut_next(call, moment);
+    let given_up = Instant::now() + Duration::from_secs(3);
+    while !strike.has_happened() && Instant::now() < given_up {
+        last(rng, 10..100);
+    }
+    proxy.call_off(&strike);
 }
 
 fn input<'a>(fleet: &'a Fleet<'a>) -> Vec<(&'static str, Fault<'a>)> {

@@ -37,6 +37,8 @@ pub(super) struct Fleet<'a> {
     pub(super) pipeline: Pipeline<'a>,
     /// What lies between the consumers and PostgreSQL.
     pub(super) postgres: Proxy,
+    /// What lies between the services and each of Kafka's brokers. The oracle does not go this way.
+    pub(super) kafka: Vec<Proxy>,
     /// Whether the sites keep their visitors waiting.
     stalled: Arc<AtomicBool>,
 }
@@ -64,8 +66,10 @@ impl<'a> Fleet<'a> {
             site::ok("", "all is well")
         });
         let proxy = Proxy::postgres(servers.postgres_url());
+        let kafka = Proxy::kafka_cluster(servers.brokers());
         let pipeline = Pipeline::on(servers, "storm")
             .postgres_url(proxy.url())
+            .brokers_behind(&kafka)
             .every(INTERVAL)
             .lease(LEASE)
             .producer_with("workers: 24");
@@ -79,7 +83,7 @@ impl<'a> Fleet<'a> {
         let producers = LOCATIONS.map(producer);
         let disk = Mount::tmpfs(&producers[0].spool, "size=96m");
         let (consumers, clock) = (Default::default(), Clockwork::new());
-        let fleet = Self { servers, producers, consumers, disk, clock, pipeline, postgres: proxy, stalled };
+        let fleet = Self { servers, producers, consumers, disk, clock, pipeline, postgres: proxy, kafka, stalled };
         for number in 0..fleet.producers.len() {
             fleet.start_producer(number);
         }

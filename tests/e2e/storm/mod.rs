@@ -7,6 +7,7 @@
 mod faults;
 mod fleet;
 mod lane;
+mod network;
 mod report;
 mod watch;
 

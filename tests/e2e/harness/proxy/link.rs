@@ -13,7 +13,7 @@ use rustix::net::Shutdown;
 use socket2::{SockFilter, SockRef};
 
 use super::pair::Pair;
-use super::wire::{Protocol, Request};
+use super::wire::{Protocol, Request, Ways};
 use super::{Behaviour, Call, Direction, Moment, Strike};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -23,7 +23,8 @@ const DROP_ALL: [SockFilter; 1] = [SockFilter::new(0x06, 0, 0, 0)];
 pub(super) struct Link {
     pub(super) protocol: Protocol,
     pub(super) server: SocketAddr,
-    pub(super) port: u16,
+    /// What Kafka's answers are to name instead of the brokers.
+    pub(super) ways: Ways,
     listener: TcpListener,
     state: Mutex<State>,
     changed: Condvar,
@@ -41,8 +42,7 @@ pub(super) struct State {
 }
 
 impl Link {
-    pub(super) fn new(protocol: Protocol, server: SocketAddr, listener: TcpListener) -> Self {
-        let port = listener.local_addr().unwrap().port();
+    pub(super) fn new(protocol: Protocol, server: SocketAddr, listener: TcpListener, ways: Ways) -> Self {
         let state = State {
             behaviour: Behaviour::Forward,
             strike: None,
@@ -52,7 +52,11 @@ impl Link {
             free_at: [Instant::now(); 2],
             has_ended: false,
         };
-        Self { protocol, server, port, listener, state: Mutex::new(state), changed: Condvar::new() }
+        Self { protocol, server, ways, listener, state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

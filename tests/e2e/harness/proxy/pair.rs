@@ -116,7 +116,7 @@ impl Pair {
                     continue;
                 }
                 if let Some(request) = &request {
-                    request.redirect(&mut frame.bytes, link.server.port(), link.port);
+                    request.redirect(&mut frame.bytes, &link.ways);
                 }
                 link.wait_to_pass(self, request.as_ref())?;
                 self.write(link, Direction::Downstream, &frame.bytes)?;

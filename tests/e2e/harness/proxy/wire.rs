@@ -3,7 +3,7 @@
 //! Kafka: <https://kafka.apache.org/protocol#protocol_common>. PostgreSQL:
 //! <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Calls that tests do something about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,9 @@ pub(super) enum Protocol {
     Kafka,
     Postgres,
 }
+
+/// The port of each broker's proxy, by the port of the broker.
+pub(super) type Ways = BTreeMap<u16, u16>;
 
 /// Kafka's numbers of requests.
 const PRODUCE: i16 = 0;
@@ -96,7 +99,7 @@ impl Frame {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request {
     pub(super) call: Option<Call>,
-    /// Whether Kafka's answer to it names the address of a broker.
+    /// Whether Kafka's answer to it names addresses of brokers.
     names_broker: bool,
 }
 
@@ -105,16 +108,23 @@ impl Request {
         call == Call::Any || self.call == Some(call)
     }
 
-    /// Makes an answer that names the broker's address name ours: its host as text, then its port.
-    pub(super) fn redirect(&self, answer: &mut [u8], from: u16, to: u16) {
+    /// Makes an answer that names brokers' addresses name the proxies': each is a host as text, then its port.
+    pub(super) fn redirect(&self, answer: &mut [u8], ways: &Ways) {
         const HOST: &[u8] = b"127.0.0.1";
         if !self.names_broker {
             return;
         }
-        let wanted = [HOST, &i32::from(from).to_be_bytes()].concat();
-        let found = answer.windows(wanted.len()).position(|bytes| bytes == wanted);
-        if let Some(port) = found.and_then(|at| answer.get_mut(at + HOST.len()..at + wanted.len())) {
-            port.copy_from_slice(&i32::from(to).to_be_bytes());
+        let mut at = 0;
+        while let Some((host, rest)) = answer.get_mut(at..).and_then(|rest| rest.split_at_mut_checked(HOST.len())) {
+            at += 1;
+            if host != HOST {
+                continue;
+            }
+            let Some(port) = rest.first_chunk_mut::<4>() else { return };
+            let proxy = u16::try_from(i32::from_be_bytes(*port)).ok().and_then(|port| ways.get(&port));
+            if let Some(proxy) = proxy {
+                *port = i32::from(*proxy).to_be_bytes();
+            }
         }
     }
 }

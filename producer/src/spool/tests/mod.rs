@@ -1,14 +1,15 @@
 //! The spool as its neighbours use it, on real files, also damaged ones.
 
+mod damage;
+
 use std::collections::BTreeSet;
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isitup_shared::config::SpoolConfig;
-use isitup_shared::event::{Body, Check, Draft, FailureKind, Gap, GapReason, Outcome, SeqRange, decode};
+use isitup_shared::event::{Body, Check, Draft, FailureKind, Gap, GapReason, Outcome, decode};
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
 
@@ -224,74 +225,6 @@ fn more_than_memory_keeps_comes_back_from_disk_in_order() {
 }
 
 #[test]
-fn a_flipped_byte_costs_one_event_which_is_declared_and_no_number_comes_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config(folder.path());
-    let running = open(&config);
-    running.put(20);
-    running.finish();
-    let path = segments(&config).remove(0);
-    let bytes = fs::read(&path).unwrap();
-    let place = bytes.windows(9).position(|window| window == b"\"seq\":11,").unwrap();
-    OpenOptions::new().write(true).open(&path).unwrap().write_all_at(b"!", place as u64).unwrap();
-
-    let mut restarted = open(&config);
-    let lost: Vec<SeqRange> = restarted.declared.iter().filter_map(|gap| gap.seqs).collect();
-    assert_eq!(lost[0], SeqRange { first: 11, last: 11 });
-    assert_eq!(lost.len(), 2, "the reserved numbers behind the damage are declared too");
-    assert!(lost[1].first == 21 && lost[1].last > 60_000);
-    let mut events = restarted.take(19);
-    restarted.feed.acknowledged(20, 19, None);
-    events.extend(restarted.take(2));
-    let expected: Vec<u64> = (1..=20).filter(|seq| *seq != 11).chain([lost[1].last + 1, lost[1].last + 2]).collect();
-    assert_eq!(seqs(&events), expected);
-    restarted.finish();
-    assert_eq!(open(&config).declared, [], "what was declared once is not declared again");
-}
-
-#[test]
-fn every_cut_of_the_last_segment_leaves_a_whole_prefix_and_declares_the_rest() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config(folder.path());
-    let running = open(&config);
-    running.put(3);
-    running.finish();
-    let path = segments(&config).remove(0);
-    let whole = fs::read(&path).unwrap();
-    let end = whole.iter().rposition(|byte| *byte != 0).unwrap();
-    for cut in (0..=end).step_by(7) {
-        let damaged = SpoolConfig { path: folder.path().join(format!("cut-{cut}")), max_size: 1 << 30 };
-        copy_folder(&config.path, &damaged.path);
-        fs::write(damaged.path.join(path.file_name().unwrap()), &whole[..cut]).unwrap();
-        let restarted = Spool::open(&damaged, "here").unwrap();
-        let lost = restarted.declared.last().and_then(|gap| gap.seqs).unwrap();
-        assert!((1..=4).contains(&lost.first) && lost.last > 60_000, "cut {cut}: {lost:?}");
-    }
-}
-
-#[test]
-fn a_lost_identity_begins_a_new_producer_and_still_gives_out_the_old_events() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = config(folder.path());
-    let running = open(&config);
-    running.put(5);
-    let old = running.producer_id;
-    running.finish();
-    fs::remove_file(config.path.join("identity")).unwrap();
-
-    let mut restarted = open(&config);
-    assert_ne!(restarted.producer_id, old);
-    assert_eq!(restarted.declared, [Gap::of_seqs(GapReason::SpoolCorrupt, 1, 5)]);
-    restarted.put(1);
-    let producers: Vec<uuid::Uuid> =
-        restarted.take(7).iter().map(|event| decode(&event.message).unwrap().envelope.producer_id).collect();
-    assert_eq!(producers[..5], [old; 5]);
-    assert_eq!(producers[5..], [restarted.producer_id; 2]);
-    restarted.finish();
-    assert_eq!(seqs(&open(&config).take(7)), (1..=7).collect::<Vec<_>>(), "a second restart keeps them all");
-}
-
-#[test]
 fn a_full_spool_drops_the_oldest_ups_first_and_declares_them_all() {
     let folder = tempfile::tempdir().unwrap();
     let config = SpoolConfig { max_size: 16 << 20, ..config(folder.path()) };
@@ -307,6 +240,7 @@ fn a_full_spool_drops_the_oldest_ups_first_and_declares_them_all() {
 
     let total = running.handle.gauge().events();
     let (mut seen, mut declared, mut downs) = (BTreeSet::new(), BTreeSet::new(), 0);
+    let (mut slots, mut spans) = (BTreeSet::new(), Vec::new());
     while (seen.len() as i64) < total {
         let events = running.take_some();
         let last = events.last().expect("fewer events came than the spool says it has");
@@ -314,10 +248,14 @@ fn a_full_spool_drops_the_oldest_ups_first_and_declares_them_all() {
         for event in &events {
             assert!(seen.insert(event.seq), "{} came twice", event.seq);
             match decode(&event.message).unwrap().body {
-                Body::Gap(Gap { reason: GapReason::SpoolFull, seqs: Some(range), .. }) => {
+                Body::Gap(Gap { reason: GapReason::SpoolFull, seqs: Some(range), span: Some(span) }) => {
                     declared.extend(range.first..=range.last);
+                    spans.push(span);
                 }
-                Body::Check(check) if check.outcome != Outcome::Up => downs += 1,
+                Body::Check(check) => {
+                    slots.insert(check.scheduled_at);
+                    downs += i64::from(check.outcome != Outcome::Up);
+                }
                 _ => {}
             }
         }
@@ -327,4 +265,8 @@ fn a_full_spool_drops_the_oldest_ups_first_and_declares_them_all() {
     let all: BTreeSet<u64> = seen.union(&declared).copied().collect();
     assert_eq!(all, (1..=*all.last().unwrap()).collect(), "a number is neither given out nor declared");
     assert_eq!(downs, count / 1000, "an outage was dropped while there were ups");
+    assert!(spans.iter().all(|span| span.sites.as_deref() == Some(&["site".to_owned()])), "{spans:?}");
+    let is_declared = |slot: &UtcTime| spans.iter().any(|span| (span.from..=span.to).contains(slot));
+    let lost: Vec<UtcTime> = (0..count).map(at).filter(|slot| !slots.contains(slot) && !is_declared(slot)).collect();
+    assert_eq!(lost, [], "slots are neither given out nor declared");
 }
