@@ -351,3 +351,9 @@ fn a_hung_broker(name: &str, call: Call) {
 fn a_broker_that_takes_no_events_holds_up_none_that_are_for_other_brokers() {
     a_hung_broker("hung_produce", Call::Produce);
 }
+
+#[test]
+#[ignore = "long: make test-faults runs it"]
+fn a_broker_that_gives_no_events_holds_up_none_that_are_on_other_brokers() {
+    a_hung_broker("hung_fetch", Call::Fetch);
+}
