@@ -31,7 +31,7 @@ endif
 include dev/$(WAY).mk
 
 .PHONY: help deps run-dev rebuild-dev stop-dev peek-data round-trip run-prod setup-database \
-	fmt lint test test-faults check doc deny machete bench fuzz image dev
+	fmt lint test test-faults test-protections check doc deny machete bench fuzz image dev
 
 help: ## print this
 	@echo "isitup: make TARGET"; echo
@@ -77,6 +77,9 @@ test-faults: deps ## the long tests under faults, then a storm of all of them (R
 		env $(if $(SEED),ISITUP_TEST_SEED=$(SEED)) ISITUP_TEST_MINUTES=$(MINUTES) \
 			$(CARGO) test -p isitup-tests --test e2e $(LOCKED) -- --ignored --nocapture storm:: || exit 1; \
 	done
+
+test-protections: deps ## take out each protection in turn and see the tests named for it fail (ONLY="02 03-locks" chooses)
+	tests/protections/run $(ONLY)
 
 # Needs a nightly compiler and cargo-fuzz; the targets stand in fuzz/, outside of the workspace.
 fuzz: ## throw random input at the checker and the configuration (TARGETS="response config" MINUTES=10)
