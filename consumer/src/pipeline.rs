@@ -123,20 +123,25 @@ impl Pipeline<'_> {
     fn round(&mut self) -> Result<(), Trouble> {
         let is_unchecked = |held: &BTreeMap<i32, Held>| held.values().any(|held| !held.is_checked);
         let held = self.assignment.snapshot();
+        let mut failure = None;
         if is_unchecked(&held) || self.discovered.is_none_or(|at| at.elapsed() >= DISCOVERY) {
             let ranges = self.discover()?;
-            self.check(&held, &ranges)?;
+            failure = self.check(&held, &ranges)?;
         }
         let held: BTreeMap<i32, Held> =
             self.assignment.snapshot().into_iter().filter(|(_, held)| held.is_checked).collect();
+        let end = failure.map_or(Ok(()), |error| Err(error.into()));
         if held.is_empty() {
-            self.assignment.wait_for_any(IDLE);
-            return Ok(());
+            if end.is_ok() {
+                self.assignment.wait_for_any(IDLE);
+            }
+            return end;
         }
         let positions: Vec<(i32, i64)> = held.iter().map(|(partition, held)| (*partition, held.next)).collect();
         let fetched = self.receiver.fetch(self.topic, &positions).inspect_err(|_| self.assignment.uncheck_all())?;
         crash_point!("store.fetched");
-        self.store(&held, fetched)
+        self.store(&held, fetched)?;
+        end
     }
 
     /// Asks the topic for its partitions, and makes sure the table knows them.
@@ -148,8 +153,14 @@ impl Pipeline<'_> {
         Ok(ranges)
     }
 
-    /// Makes sure that partitions still are those whose offsets we hold.
-    fn check(&mut self, held: &BTreeMap<i32, Held>, ranges: &BTreeMap<i32, OffsetRange>) -> Result<(), Trouble> {
+    /// Makes sure that partitions still are those whose offsets we hold. A partition that Kafka does not let us look at
+    /// stays unchecked, and keeps none of the others from being read; why is what it gives.
+    fn check(
+        &mut self,
+        held: &BTreeMap<i32, Held>,
+        ranges: &BTreeMap<i32, OffsetRange>,
+    ) -> Result<Option<KafkaError>, Trouble> {
+        let mut anchored = BTreeMap::new();
         for (partition, held) in held.iter().filter(|(_, held)| !held.is_checked) {
             let Some(range) = ranges.get(partition) else { continue };
             let verdict = compare_range(held, *range);
@@ -158,7 +169,9 @@ impl Pipeline<'_> {
             }
             match verdict {
                 Verdict::Same => self.assignment.set_checked(*partition, held.epoch, true),
-                Verdict::NeedsAnchor => self.check_anchor(*partition, held, *range)?,
+                Verdict::NeedsAnchor => {
+                    anchored.insert(*partition, (held, range.earliest));
+                }
                 Verdict::Truncated { earliest } => self.skip_truncated(*partition, held, earliest)?,
                 Verdict::Shorter { latest } => {
                     let since = *self.doubts.entry(*partition).or_insert_with(Instant::now);
@@ -171,18 +184,26 @@ impl Pipeline<'_> {
                 }
             }
         }
-        Ok(())
+        self.check_anchors(&anchored)
     }
 
-    fn check_anchor(&mut self, partition: i32, held: &Held, range: OffsetRange) -> Result<(), Trouble> {
-        let fetched = self.receiver.fetch(self.topic, &[(partition, held.next - 1)])?;
-        let Some(answer) = fetched.into_iter().find(|answer| answer.partition == partition) else { return Ok(()) };
-        if is_another_topic(held, &answer.messages?) {
-            let why = format!("the record at offset {} is not the one that was read", held.next - 1);
-            return self.meet_new_topic(partition, held, range.earliest, &why);
+    /// Looks whether the last records that were read are still there, in one call for all partitions.
+    fn check_anchors(&mut self, anchored: &BTreeMap<i32, (&Held, i64)>) -> Result<Option<KafkaError>, Trouble> {
+        let positions: Vec<(i32, i64)> =
+            anchored.iter().map(|(partition, (held, _))| (*partition, held.next - 1)).collect();
+        let mut failure = None;
+        for answer in self.receiver.fetch(self.topic, &positions)? {
+            let Some((held, earliest)) = anchored.get(&answer.partition) else { continue };
+            match answer.messages {
+                Ok(messages) if is_another_topic(held, &messages) => {
+                    let why = format!("the record at offset {} is not the one that was read", held.next - 1);
+                    self.meet_new_topic(answer.partition, held, *earliest, &why)?;
+                }
+                Ok(_) => self.assignment.set_checked(answer.partition, held.epoch, true),
+                Err(error) => failure = Some(error),
+            }
         }
-        self.assignment.set_checked(partition, held.epoch, true);
-        Ok(())
+        Ok(failure)
     }
 
     fn skip_truncated(&mut self, partition: i32, held: &Held, earliest: i64) -> Result<(), Trouble> {

@@ -320,3 +320,40 @@ fn a_cluster_behind_proxies_is_reached_by_no_other_way_even_when_its_leaders_mov
     assert!(proxies.iter().all(|proxy| reached.contains(&proxy.address())), "proxies passed by: {reached:?}");
     pipeline.prove(producer);
 }
+
+/// One of three brokers takes connections and answers all but `call`, as one with a hung disk does; the others are well.
+fn a_hung_broker(name: &str, call: Call) {
+    let (servers, site) = (OwnServers::brokers(3), site::well("hello"));
+    let mut proxies = Proxy::kafka_cluster(servers.brokers());
+    let pipeline = Pipeline::with_kafka_of(&servers, name).busy_with(&site).brokers_behind(&proxies);
+    let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
+    pipeline.wait_for_rows(300);
+
+    // The one that would be asked first, were the order always the same.
+    proxies.sort_by_key(Proxy::address);
+    let (hung, well) = proxies.split_first().unwrap();
+    hung.behave(Behaviour::HoldAnswers(call));
+    let answered = || well.iter().map(|proxy| proxy.answered(call)).collect::<Vec<_>>();
+    let unnoticed = hung.answered(call);
+    site.wait_for_checks(300 * GIVEN_UP.as_secs());
+    assert_eq!(hung.answered(call), unnoticed, "the broker is not hung");
+    let before = answered();
+    within(2 * GIVEN_UP, "the other brokers answer on", || {
+        answered().iter().zip(&before).all(|(now, before)| now > before)
+    });
+    hung.behave(Behaviour::Forward);
+    producer.wait_for_empty_spool();
+    pipeline.prove(producer);
+}
+
+#[test]
+#[ignore = "long: make test-faults runs it"]
+fn a_broker_that_takes_no_events_holds_up_none_that_are_for_other_brokers() {
+    a_hung_broker("hung_produce", Call::Produce);
+}
+
+#[test]
+#[ignore = "long: make test-faults runs it"]
+fn a_broker_that_gives_no_events_holds_up_none_that_are_on_other_brokers() {
+    a_hung_broker("hung_fetch", Call::Fetch);
+}

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::harness::clockwork::Clockwork;
 use crate::harness::mount::Mount;
 use crate::harness::oracle::spool;
-use crate::harness::proxy::Proxy;
+use crate::harness::proxy::{Call, Proxy};
 use crate::harness::{Database, OwnServers, Pipeline, Service, eventually, site};
 
 const LOCATIONS: [&str; 2] = ["west", "east"];
@@ -91,6 +91,9 @@ impl<'a> Fleet<'a> {
             fleet.start_consumer(number);
         }
         fleet.pipeline.wait_for_rows(300);
+        eventually("the services go through all proxies", || {
+            fleet.kafka.iter().all(|proxy| proxy.answered(Call::Produce) > 0 && proxy.answered(Call::Fetch) > 0)
+        });
         fleet
     }
 

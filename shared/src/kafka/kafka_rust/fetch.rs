@@ -58,11 +58,11 @@ pub(super) fn fetch(kafka: &mut KafkaRust, topic: &str, positions: &[(i32, i64)]
     let mut any = !lost.is_empty();
     let mut broken = None;
     let mut fetched: Vec<Fetched> = lost.into_iter().map(|(partition, error)| failed(partition, error)).collect();
-    for (leader, asks) in led {
+    for (leader, asks) in kafka.in_turn(led) {
         // As in sending: what this session knew is gone with it, the rest waits for the next call.
         let answers = match &broken {
             Some(error) if kafka.session.is_none() => Err(KafkaError::clone(error)),
-            _ => ask_leader(kafka, topic, &leader, &asks, wait),
+            _ => ask_leader(kafka, topic, &leader, &asks, wait).inspect_err(|_| kafka.note_failure(&leader)),
         };
         match answers {
             Ok(answers) => {

@@ -41,6 +41,10 @@ pub(super) struct KafkaRust {
     set_limit: usize,
     /// Partitions that need more than [`fetch::SIZE`] bytes to get on, and how many.
     sizes: HashMap<(String, i32), i32>,
+    /// When a call to each leader failed last: how many had failed before it.
+    failures: HashMap<String, usize>,
+    /// How many calls to leaders have failed.
+    failed: usize,
     /// After mirroring failed: until when it rests, and why.
     mirror_rests: Option<(Instant, KafkaError)>,
     /// How many sessions there have been.
@@ -58,6 +62,8 @@ impl KafkaRust {
             fetching: Pace::new(fetch::SIZE as usize),
             set_limit: sets::SET_LIMIT,
             sizes: HashMap::new(),
+            failures: HashMap::new(),
+            failed: 0,
             mirror_rests: None,
             connects: 0,
         }
@@ -155,6 +161,20 @@ impl KafkaRust {
         }
     }
 
+    /// Leaders in the order in which to call them. A failed call takes the session of all of them with it, so those come
+    /// first whose last failure is the longest ago: one that hangs holds up none of the others for good.
+    fn in_turn<T>(&self, led: BTreeMap<Arc<str>, T>) -> Vec<(Arc<str>, T)> {
+        let mut led: Vec<(Arc<str>, T)> = led.into_iter().collect();
+        led.sort_by_key(|(leader, _)| self.failures.get(leader.as_ref()));
+        led
+    }
+
+    /// Remembers that a call to `leader` failed.
+    fn note_failure(&mut self, leader: &str) {
+        self.failures.insert(leader.to_owned(), self.failed);
+        self.failed = self.failed.wrapping_add(1);
+    }
+
     /// Makes the next call ask for the leaders of `topic` again.
     fn forget_leaders(&mut self, topic: &str) {
         if let Some(session) = &mut self.session {
@@ -244,6 +264,7 @@ impl Receiver for KafkaRust {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Format;
 
     #[test]
     fn partitions_are_grouped_by_leader_and_those_without_one_are_told() {
@@ -255,6 +276,23 @@ mod tests {
         );
         let lost: Vec<_> = lost.into_iter().map(|(partition, _)| partition).collect();
         assert_eq!(lost, [2, 4, -1]);
+    }
+
+    #[test]
+    fn leaders_that_failed_come_last_and_the_latest_of_them_at_the_very_end() {
+        let (brokers, topic, create_topic) = (Vec::new(), String::new(), TopicShape::default());
+        let config = KafkaConfig { brokers, topic, format: Format::Json, create_topic };
+        let mut kafka = KafkaRust::new(&config);
+        let order = |kafka: &KafkaRust| -> Vec<String> {
+            let led = ["a:1", "b:1", "c:1"].map(|leader| (Arc::from(leader), ())).into();
+            kafka.in_turn(led).into_iter().map(|(leader, ())| leader.to_string()).collect()
+        };
+        assert_eq!(order(&kafka), ["a:1", "b:1", "c:1"]);
+        kafka.note_failure("a:1");
+        kafka.note_failure("b:1");
+        assert_eq!(order(&kafka), ["c:1", "a:1", "b:1"]);
+        kafka.note_failure("a:1");
+        assert_eq!(order(&kafka), ["c:1", "b:1", "a:1"]);
     }
 
     #[test]

@@ -31,11 +31,13 @@ pub(super) fn send(kafka: &mut KafkaRust, topic: &str, records: &[Record<'_>]) -
     }
     delivery.extend(lost.into_iter().map(|(partition, error)| (partition, Err(error))));
     let mut broken: Option<KafkaError> = None;
-    for (leader, mut queues) in led {
+    for (leader, mut queues) in kafka.in_turn(led) {
         // The session that knew this leader is gone: a new one is for the next call, with metadata of its own.
         let end = match &broken {
             Some(error) => Err(error.clone()),
-            None => send_to(kafka, topic, &leader, &mut queues, &mut delivery),
+            None => {
+                send_to(kafka, topic, &leader, &mut queues, &mut delivery).inspect_err(|_| kafka.note_failure(&leader))
+            }
         };
         if let Err(error) = end {
             let open = queues.iter().filter(|queue| !queue.failed && !queue.is_done());

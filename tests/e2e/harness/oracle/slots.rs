@@ -48,7 +48,7 @@ pub(super) fn account(
             found.due += 1;
             match rows.remove(&(site.clone(), slot)) {
                 Some(count) if count > times => {
-                    found.faults.push(format!("checked twice: {site} {slot} of {producer}"))
+                    found.faults.push(format!("checked twice: {site} {slot} of {producer}"));
                 }
                 Some(_) => {}
                 None if declared.has(slot) => found.declared += 1,
