@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
 use crate::harness::mount::Mount;
@@ -76,6 +77,11 @@ fn slots_that_are_missed_while_the_disk_is_full_are_declared_by_span() {
     wait_until_refused(&producer, "No space left on device");
     // Some thousand events find room in memory; then checks wait, and slots are missed.
     wait_until_declared(&producer);
+    within(Duration::from_secs(120), "no check is begun that nothing has room for", || {
+        let asked = site.asked();
+        thread::sleep(Duration::from_secs(2));
+        site.asked() == asked
+    });
     drop(filling);
     wait_until_well(&pipeline, &producer);
     pipeline.prove(producer);
