@@ -71,6 +71,7 @@ SEED ?=
 test-faults: deps ## the long tests under faults, then a storm of all of them (RUNS=5 MINUTES=10 SEED=7 ONLY=storm)
 	$(CARGO) build --workspace $(LOCKED)
 	$(CARGO) build --workspace $(FAILPOINTS) $(LOCKED)
+	$(if $(ONLY),,$(CARGO) test -p isitup-producer --test spool_damage $(LOCKED) -- --ignored)
 	$(if $(ONLY),,$(CARGO) test -p isitup-tests --test e2e $(LOCKED) -- --ignored --skip storm::)
 	@for run in $$(seq $(RUNS)); do \
 		echo "storm $$run of $(RUNS), $(MINUTES) minutes"; \

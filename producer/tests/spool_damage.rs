@@ -1,6 +1,6 @@
 //! Every cut and every flipped byte of a spool of several segments. What was there is read by a reader of our own, which
-//! knows the events' JSON only; of that, nothing may be lost but the event that the damage hit, nothing may come twice, and
-//! every number is kept, acknowledged or declared.
+//! knows the events' JSON only; of that, nothing may be lost but the event that the damage hit, nothing may come twice,
+//! every number is kept, acknowledged or declared, and so is every slot.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use isitup_producer::spool::{Ledger, Spool, Stored};
 use isitup_shared::config::SpoolConfig;
-use isitup_shared::event::{Body, Check, Draft, decode};
+use isitup_shared::event::{Body, Check, Draft, Gap, decode};
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
 use serde_json::Value;
@@ -29,25 +29,28 @@ fn config(folder: &Path) -> SpoolConfig {
     SpoolConfig { path: folder.to_owned(), max_size: 1 << 30 }
 }
 
-fn slot(number: u64) -> UtcTime {
-    UtcTime::from_micros(1_795_228_000_000_000 + i64::try_from(number).unwrap() * 1_000_000)
+/// When the event of this number was due, in a spool that began its work at `begin`: a moment before it is made.
+fn slot(begin: UtcTime, number: u64) -> UtcTime {
+    begin.after(Duration::from_micros(number))
 }
 
-fn draft(number: u64) -> Draft {
-    Draft::new(&Body::Check(Box::new(Check::up("site", "https://example.com/", slot(number)))))
+fn draft(slot: UtcTime) -> Draft {
+    Draft::new(&Body::Check(Box::new(Check::up("site", "https://example.com/", slot))))
 }
 
-/// Three segments of twelve events each: every start begins another one.
-fn make(folder: &Path) {
+/// Three segments of twelve events each: every start begins another one. Gives when the first of them began its work.
+fn make(folder: &Path) -> UtcTime {
+    let mut begin = None;
     for run in 0..SEGMENTS {
         let (ledger, shutdown) = (Arc::new(Ledger::default()), Shutdown::new());
         shutdown.trigger();
         let (intake, mut feed, handle) =
             Spool::open(&config(folder), "here").unwrap().start(Arc::clone(&ledger), shutdown).unwrap();
-        for number in run * IN_EACH + 1..=(run + 1) * IN_EACH {
-            ledger.open(slot(number));
-            ledger.advance(slot(number));
-            intake.put(draft(number), vec![slot(number)]);
+        let begin = *begin.get_or_insert_with(UtcTime::now);
+        for slot in (run * IN_EACH + 1..=(run + 1) * IN_EACH).map(|number| slot(begin, number)) {
+            ledger.open(slot);
+            ledger.advance(slot);
+            intake.put(draft(slot), vec![slot]);
             handle.flush(Duration::from_secs(20));
         }
         let taken = feed.take(usize::try_from(ACKNOWLEDGED).unwrap(), Duration::from_secs(5)).unwrap();
@@ -56,6 +59,7 @@ fn make(folder: &Path) {
         }
         handle.finish();
     }
+    begin.unwrap()
 }
 
 /// A file's bytes up to the zeros at its end, its whole size, and its events: begin, end, number, message.
@@ -117,8 +121,15 @@ fn build(folder: &Path, files: &BTreeMap<String, Contents>, name: &str, damage: 
 }
 
 /// What is wrong with the spool after such a damage.
-fn faults(folder: &Path, files: &BTreeMap<String, Contents>, name: &str, damage: Damage) -> Vec<String> {
+fn faults(
+    folder: &Path,
+    begin: UtcTime,
+    files: &BTreeMap<String, Contents>,
+    name: &str,
+    damage: Damage,
+) -> Vec<String> {
     let mut faults = Vec::new();
+    let slot = |number| slot(begin, number);
     // The bytes around an event belong to its record.
     let is_hit = |file: &str, begin: usize, end: usize| {
         file == name
@@ -172,12 +183,20 @@ fn faults(folder: &Path, files: &BTreeMap<String, Contents>, name: &str, damage:
     if same_name && events.iter().filter(is_new).any(|event| event.seq <= last) || probe.seq <= last {
         faults.push(format!("a number up to {last} is given again"));
     }
-    let gaps = events.iter().filter_map(|event| match decode(&event.message).unwrap().body {
-        Body::Gap(gap) => gap.seqs.map(|seqs| (seqs.first, seqs.last)),
-        _ => None,
-    });
+    let gaps: Vec<Gap> = events
+        .iter()
+        .filter_map(|event| match decode(&event.message).unwrap().body {
+            Body::Gap(gap) => Some(gap),
+            _ => None,
+        })
+        .collect();
+    let is_declared =
+        |slot| gaps.iter().filter_map(|gap| gap.span.as_ref()).any(|span| (span.from..=span.to).contains(&slot));
+    let lost = (ACKNOWLEDGED + 1..=last).filter(|seq| !kept.contains(seq));
+    faults.extend(lost.filter(|seq| !is_declared(slot(*seq))).map(|seq| format!("the slot of {seq} is not declared")));
+    let declared = gaps.iter().filter_map(|gap| gap.seqs).map(|seqs| (seqs.first, seqs.last));
     let mut covered: Vec<(u64, u64)> =
-        gaps.chain(numbers.iter().map(|seq| (*seq, *seq))).chain([(0, ACKNOWLEDGED)]).collect();
+        declared.chain(numbers.iter().map(|seq| (*seq, *seq))).chain([(0, ACKNOWLEDGED)]).collect();
     covered.sort_unstable();
     let covered_to = covered.iter().fold(0, |to, (first, last)| if *first <= to + 1 { to.max(*last) } else { to });
     if same_name && covered_to + 1 < probe.seq {
@@ -200,7 +219,7 @@ fn faults(folder: &Path, files: &BTreeMap<String, Contents>, name: &str, damage:
 fn survive(every: usize) {
     let folder = tempfile::tempdir().unwrap();
     let spool = folder.path().join("spool");
-    make(&spool);
+    let begin = make(&spool);
     let files = read(&spool);
     let names: Vec<&String> = files.keys().filter(|name| *name != "lock").collect();
     assert_eq!(names.len() as u64, SEGMENTS + 1, "{names:?}");
@@ -221,7 +240,7 @@ fn survive(every: usize) {
                     let memory = if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" };
                     let folder = tempfile::tempdir_in(memory).unwrap();
                     build(folder.path(), &files, name, *damage);
-                    let faults = faults(folder.path(), &files, name, *damage);
+                    let faults = faults(folder.path(), begin, &files, name, *damage);
                     if !faults.is_empty() {
                         found.lock().unwrap().push(format!("{damage:?} of {name}: {}", faults.join("; ")));
                     }
