@@ -1,10 +1,12 @@
-//! `docs/GUARANTEES.md` promises nothing without a test, and names none that is not there.
+//! `docs/GUARANTEES.md` promises nothing without a test, and names none that is not there; nor do the patches of
+//! `tests/protections`, which take out what is there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// All that people may be sent to.
-const SOURCES: [&str; 4] = ["tests/e2e", "producer/src", "producer/tests", "consumer/src"];
+const SOURCES: [&str; 6] =
+    ["tests/e2e", "producer/src", "producer/tests", "consumer/src", "shared/src", "shared/tests"];
 const MOST_LINES: usize = 120;
 
 #[test]
@@ -23,6 +25,34 @@ fn each_guarantee_names_tests_that_are_there() {
         page.lines().filter(|line| line.starts_with('|') && !line.starts_with("|---") && !line.contains("Shown by"));
     let unshown: Vec<&str> = rows.filter(|row| !row.contains("::")).collect();
     assert!(unshown.is_empty() && named.len() > 20, "promised, and shown by no test: {unshown:#?}");
+}
+
+#[test]
+fn each_protection_that_a_patch_takes_out_is_there_and_so_are_the_tests_that_see_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let sources: String = SOURCES.iter().flat_map(|folder| rust_files(&root.join(folder))).collect();
+    let files = fs::read_dir(root.join("tests/protections")).unwrap().map(|entry| entry.unwrap().path());
+    let patches: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "patch")).collect();
+    assert!(patches.len() > 40);
+    for path in patches {
+        let (patch, name) = (fs::read_to_string(&path).unwrap(), path.display());
+        let tests: Vec<&str> = patch.lines().filter_map(|line| line.strip_prefix("Test: ")).collect();
+        let is_there =
+            |test: &&str| test.rsplit([':', ' ']).next().is_some_and(|test| sources.contains(&format!("fn {test}()")));
+        assert!(!tests.is_empty() && tests.iter().all(is_there), "{name} names {tests:?}");
+        for part in patch.split("\n+++ b/").skip(1) {
+            let (file, hunks) = part.split_once('\n').unwrap();
+            let code = fs::read_to_string(root.join(file)).unwrap();
+            for hunk in hunks.split("\n@@ ").map(|hunk| hunk.split("\ndiff --git").next().unwrap()) {
+                let before = hunk.lines().skip(1).filter_map(|line| line.strip_prefix([' ', '-']));
+                let before = before.collect::<Vec<_>>().join("\n");
+                assert!(
+                    code.contains(&before),
+                    "{name} does not fit {file} any more: bring it along, there is no\n{before}"
+                );
+            }
+        }
+    }
 }
 
 fn rust_files(folder: &Path) -> Vec<String> {
