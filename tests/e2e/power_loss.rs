@@ -58,7 +58,31 @@ struct Cut {
     word: Arc<Word>,
 }
 
-impl Witness<'_> {
+const MOST_CUTS_AT_ONCE: usize = 200;
+
+impl<'a> Witness<'a> {
+    /// Of a producer on `disk`, all of whose numbers up to `base` were published before, with Kafka at `kafka`.
+    fn of(disk: Disk, base: u64, kafka: &'a str) -> Self {
+        let word = Word { base, ..Word::default() };
+        Self { disk, word, kafka, told: Told::new(), under_way: Vec::new(), unanswered: BTreeMap::new() }
+    }
+
+    /// Every event that is written in the whole of `trace`.
+    fn told_by(mut self, trace: &Trace) -> Told {
+        for moment in &trace.moments {
+            self.look(*moment, trace);
+        }
+        self.told
+    }
+
+    /// Goes on to `moment`. Says whether a power loss is now another one than before, and whose moment it is.
+    fn look<'t>(&mut self, moment: Moment, trace: &'t Trace) -> (bool, &'t Call) {
+        match moment {
+            Moment::Begin(call) => (self.begin(&trace.calls[call]), &trace.calls[call]),
+            Moment::End(call) => (self.end(&trace.calls[call]), &trace.calls[call]),
+        }
+    }
+
     /// Takes a call in. Says whether a power loss is now another one than before.
     fn begin(&mut self, call: &Call) -> bool {
         if call.on.contains(self.kafka) {
@@ -276,23 +300,12 @@ impl<'a> Runs<'a> {
     /// Cuts the power at each `every`th moment at which it makes a difference, and at all moments that have to do with
     /// names; each time with nothing of what was not synced, with all of it, and with some of it.
     fn survive_power_loss(self, broker: &str, every: usize) {
-        let (trace, kafka, base) = (self.trace, format!("->{broker}]"), self.base);
-        let word = Word { base, ..Word::default() };
-        let mut witness = Witness {
-            disk: self.disk,
-            word,
-            kafka: &kafka,
-            told: Told::new(),
-            under_way: Vec::new(),
-            unanswered: BTreeMap::new(),
-        };
-        let mut cuts = Vec::new();
-        let mut differences = 0;
+        let (trace, kafka) = (self.trace, format!("->{broker}]"));
+        let told = Witness::of(self.disk.clone(), self.base, &kafka).told_by(&trace);
+        let mut witness = Witness::of(self.disk, self.base, &kafka);
+        let (mut cuts, mut differences, mut count, mut found) = (Vec::new(), 0, 0, Vec::new());
         for (number, moment) in trace.moments.iter().enumerate() {
-            let (is_other, call) = match *moment {
-                Moment::Begin(call) => (witness.begin(&trace.calls[call]), &trace.calls[call]),
-                Moment::End(call) => (witness.end(&trace.calls[call]), &trace.calls[call]),
-            };
+            let (is_other, call) = witness.look(*moment, &trace);
             differences += usize::from(is_other);
             let concerns_names = !matches!(call.name.as_str(), "pwrite64" | "fdatasync");
             if is_other && (concerns_names || differences.is_multiple_of(every)) {
@@ -303,22 +316,28 @@ impl<'a> Runs<'a> {
                     cuts.push(Cut { moment: number, luck, remains, word: Arc::clone(&word) });
                 }
             }
+            // Each holds whole files: not too many of them at once.
+            if cuts.len() >= MOST_CUTS_AT_ONCE || number + 1 == trace.moments.len() {
+                count += cuts.len();
+                found.extend(examine(&std::mem::take(&mut cuts), &trace, &told));
+            }
         }
         witness.disk.assert_is_as(&self.pipeline.spool());
-        let (told, word) = (witness.told, witness.word);
+        let word = witness.word;
         eprintln!(
-            "{} events, {} handed to Kafka, {} calls, {differences} moments, {} power losses",
+            "{} events, {} handed to Kafka, {} calls, {differences} moments, {count} power losses",
             told.len(),
             word.sent.len(),
             trace.calls.len(),
-            cuts.len()
         );
-        assert!(word.sent.len() > 100 && cuts.len() > 100, "too little happened to prove anything");
-        examine(&cuts, &trace, &told);
+        assert!(word.sent.len() > 100 && count > 100, "too little happened to prove anything");
+        let few: Vec<String> = found.iter().take(5).map(|fault| fault.chars().take(600).collect()).collect();
+        assert!(found.is_empty(), "{} of {count} power losses do harm, such as\n{}", found.len(), few.join("\n"));
     }
 }
 
-fn examine(cuts: &[Cut], trace: &Trace, told: &Told) {
+/// What is wrong after these power losses.
+fn examine(cuts: &[Cut], trace: &Trace, told: &Told) -> Vec<String> {
     let (next, found) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let memory = tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "/tmp" }).unwrap();
     thread::scope(|scope| {
@@ -341,9 +360,7 @@ fn examine(cuts: &[Cut], trace: &Trace, told: &Told) {
             });
         }
     });
-    let found = found.into_inner().unwrap();
-    let few: Vec<String> = found.iter().take(5).map(|fault| fault.chars().take(600).collect()).collect();
-    assert!(found.is_empty(), "{} of {} power losses do harm, such as\n{}", found.len(), cuts.len(), few.join("\n"));
+    found.into_inner().unwrap()
 }
 
 /// Sites whose results are long, so that segments are soon full.

@@ -11,7 +11,7 @@ use super::trace::Call;
 const SECTOR: usize = 512;
 
 /// The folder, as processes see it and as the disk surely has it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Disk {
     folder: String,
     files: Vec<Inode>,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -78,10 +79,11 @@ impl Trace {
         end().is_ok_and(|end| end.lines().any(|line| is_end(line, &process)))
     }
 
-    /// Adds the calls in the log at `path` that concern something with one of the `words` in its name.
+    /// Adds the calls in the log at `path` that concern something with one of the `words` in its name. The process has
+    /// ended, and what it wrote is as it left it.
     pub(crate) fn read(&mut self, path: &Path, words: &[&str]) {
         let needles: Vec<String> = words.iter().flat_map(|word| [(*word).to_owned(), hex(word)]).collect();
-        let mut unfinished: HashMap<String, usize> = HashMap::new();
+        let (mut unfinished, first): (HashMap<String, usize>, usize) = (HashMap::new(), self.calls.len());
         for line in BufReader::new(File::open(path).unwrap()).lines() {
             let line = line.unwrap();
             let Some((process, said)) = line.split_once(' ').map(|(process, said)| (process, said.trim_start())) else {
@@ -109,6 +111,7 @@ impl Trace {
             }
             self.calls.push(call);
         }
+        self.calls[first..].iter_mut().for_each(Call::keep_what_was_written);
     }
 }
 
@@ -149,6 +152,18 @@ impl Call {
     /// Whether it did what it was to do.
     pub(crate) fn is_done(&self) -> bool {
         self.result.is_some_and(|result| result >= 0)
+    }
+
+    /// A kill may cut a write short: the kernel looks for one between two pages.
+    fn keep_what_was_written(&mut self) {
+        if self.name != "pwrite64" || self.result.is_some() {
+            return;
+        }
+        let (Some(at), [wanted]) = (self.numbers().last().copied(), self.strings.as_mut_slice()) else { return };
+        let mut there = vec![0; wanted.len()];
+        let read = File::open(&self.on).and_then(|file| file.read_at(&mut there, at)).unwrap_or(0);
+        let same = wanted.iter().zip(&there[..read]).take_while(|(wanted, there)| wanted == there).count();
+        wanted.truncate(same);
     }
 
     /// The numbers among its last arguments.
