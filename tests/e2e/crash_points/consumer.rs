@@ -50,16 +50,17 @@ fn of_several_consumers_that_die_at_different_steps_the_last_one_has_it_all() {
 #[test]
 fn a_consumer_that_dies_while_it_makes_the_schema_finds_topics_or_keeps_leases_harms_nothing() {
     let site = site::well("hello");
-    let pipeline = Pipeline::new("die_in_lease").busy_with(&site).lease(LEASE);
+    let pipeline = Pipeline::new("die_in_lease").busy_with(&site).lease(LEASE * 2);
     let producer = pipeline.producer();
     // In the order in which a first consumer comes by.
     consumers_die(&pipeline, &consumer_points(&["migrate", "partitions"]), 0);
     for point in consumer_points(&["lease"]) {
         let armed = pipeline.armed_consumer(&order(point, 0));
         match point {
-            // Another one joins, and gets its share.
+            // Another one joins, and gets its share, as soon as there is something to share: not before the leases of
+            // those that died before have run out.
             "lease.released" => {
-                pipeline.wait_for_more_rows(100);
+                eventually("it holds all partitions", || armed.metric("isitup_partitions_owned") == 6.0);
                 let other = pipeline.consumer();
                 armed.dies_at(point);
                 other.kill9();
