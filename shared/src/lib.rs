@@ -12,3 +12,4 @@ pub mod retry;
 pub mod secret;
 pub mod shutdown;
 pub mod time;
+pub mod tls;

@@ -9,6 +9,7 @@ mod part;
 mod parts;
 mod ports;
 mod postgres;
+mod postgres_tls;
 mod probe;
 mod zookeeper;
 

@@ -33,6 +33,7 @@ pub(crate) struct Wanted {
     pub(crate) kafka: Vec<Port>,
     pub(crate) postgres: Port,
     pub(crate) fsync: bool,
+    pub(crate) postgres_tls: bool,
 }
 
 /// The servers of one stack. Dropped, they are killed.
@@ -49,7 +50,7 @@ impl Parts {
         let with_kafka = is_wanted(Kind::Kafka);
         let with_zookeeper = with_kafka || is_wanted(Kind::Zookeeper);
         let mut zookeeper = with_zookeeper.then(|| Part::new(Box::new(Zookeeper), context, wanted.zookeeper));
-        let database = Postgres { fsync: wanted.fsync };
+        let database = Postgres { fsync: wanted.fsync, tls: wanted.postgres_tls };
         let mut postgres = is_wanted(Kind::Postgres).then(|| Part::new(Box::new(database), context, wanted.postgres));
         let start = |part: &mut Part| -> Result<()> { part.start().inspect(|()| told(part)) };
         let (kafka, database) = thread::scope(|scope| {

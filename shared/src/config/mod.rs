@@ -8,7 +8,9 @@ mod kafka;
 mod layers;
 mod network;
 mod postgres;
+mod postgres_tls;
 mod scalar;
+mod secrets;
 mod section;
 mod services;
 #[cfg(test)]
@@ -19,6 +21,8 @@ pub use kafka::{Format, KafkaConfig, TopicShape};
 pub use layers::load;
 pub use network::Network;
 pub use postgres::{PostgresConfig, SchemaName};
+pub use postgres_tls::{PostgresTls, TlsFileProblem, TlsFiles, TlsMode, TlsSetting};
 pub use scalar::{ByteSize, Scalar};
+pub use secrets::{Credential, SecretCommand, SecretSource};
 pub use section::{Entry, Problem, Problems, Section};
 pub use services::{ConsumerConfig, LogConfig, LogFormat, ProducerConfig, SpoolConfig};
