@@ -140,8 +140,7 @@ impl LibrdkafkaSender {
     fn await_reports(&mut self, asked: &BTreeMap<i32, Vec<&Record<'_>>>, delivery: &mut Delivery) {
         let until = Instant::now() + CALL_LIMIT;
         let mut begun = Instant::now();
-        loop {
-            let Some((client, _)) = &self.client else { break };
+        while let Some((client, _)) = &self.client {
             let reported = client.context().wait_for_reports(LOOK);
             let is_dead = client.context().is_dead();
             let is_setup = matches!(client.context().trouble(), Some(KafkaError::Setup(_)));
