@@ -74,7 +74,7 @@ impl LibrdkafkaReceiver {
             self.client = Some((client.map_err(|error| trouble::of_creation(&error, &self.settings))?, files));
             self.made += 1;
         }
-        self.client.as_ref().map(|(client, _)| client).ok_or_else(|| KafkaError::Connection("no client".to_owned()))
+        self.client.as_ref().map(|(client, _)| client).ok_or_else(no_client)
     }
 
     /// Makes the next call begin with a new client.
@@ -211,6 +211,10 @@ impl LibrdkafkaReceiver {
     }
 }
 
+fn no_client() -> KafkaError {
+    KafkaError::Connection("there is no client".to_owned())
+}
+
 fn take(gathered: &mut Gathered, cursors: &mut BTreeMap<i32, i64>, message: &BorrowedMessage<'_>) {
     let Some(cursor) = cursors.get_mut(&message.partition()) else { return };
     if message.offset() < *cursor {
@@ -228,9 +232,9 @@ impl Receiver for LibrdkafkaReceiver {
     fn offsets(&mut self, topic: &str) -> Result<BTreeMap<i32, OffsetRange>, KafkaError> {
         let settings = self.settings.clone();
         self.client()?;
-        self.hear();
-        let client = self.client()?;
-        let partitions = match topics::ask(client.client(), topic, &settings, ASK_LIMIT) {
+        let hear = || self.hear();
+        let client = self.client.as_ref().map(|(client, _)| client).ok_or_else(no_client)?;
+        let partitions = match topics::ask(client.client(), topic, &settings, ASK_LIMIT, hear) {
             Ok(partitions) => partitions,
             Err(error) => {
                 // It may have been set right meanwhile, in a file that only a new client reads.
