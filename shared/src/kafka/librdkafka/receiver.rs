@@ -20,6 +20,8 @@ const WAIT: Duration = Duration::from_millis(500);
 const BEGIN_LIMIT: Duration = Duration::from_millis(300);
 /// The most bytes of one call.
 const CALL_SIZE: usize = 4 << 20;
+/// How long to listen to what the library tells of troubles.
+const HEARING: Duration = Duration::from_millis(10);
 /// The library needs the name of a group although it joins none.
 const NO_GROUP: &str = "isitup-reader";
 
@@ -202,11 +204,8 @@ impl LibrdkafkaReceiver {
         if let Some((client, _)) = &self.client
             && self.cursors.is_empty()
         {
-            for _ in 0..10 {
-                if client.poll(Duration::ZERO).is_none() {
-                    break;
-                }
-            }
+            // Without a moment to wait it would end at the first of its log lines.
+            while client.poll(HEARING).is_some() {}
         }
     }
 }
