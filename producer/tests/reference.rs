@@ -35,6 +35,11 @@ fn base() -> Value {
     })
 }
 
+/// The client that knows TLS and SASL.
+fn with_librdkafka(config: Value) -> Value {
+    set(set(config, "kafka.client", json!("librdkafka")), "kafka.tls", json!({}))
+}
+
 /// Keys, and whether each is a secret: one that can stand in a file or a variable too.
 type Keys = BTreeMap<String, bool>;
 
@@ -55,7 +60,7 @@ fn written(rows: &[Row]) -> Keys {
 
 #[test]
 fn each_key_of_the_services_stands_in_the_readme_and_each_in_the_readme_is_read() {
-    let mut asked = Services::new().keys_below("", &base());
+    let mut asked = Services::new().keys_below("", &with_librdkafka(base()));
     for of_sites in ["defaults.", "domains[]."] {
         asked.retain(|key| !key.starts_with(of_sites));
     }
@@ -113,6 +118,12 @@ fn with_item(path: &str) -> Value {
             json!([{ "weekly": "Sun 02:00-04:00" }])
         };
         config["defaults"] = json!({ "maintenance": window });
+    }
+    if path.starts_with("kafka.tls") || path.starts_with("kafka.sasl") {
+        config = with_librdkafka(config);
+    }
+    if path.starts_with("kafka.sasl") {
+        config["kafka"]["sasl"] = json!({ "mechanism": "PLAIN", "username": "u", "password": "p" });
     }
     if path.starts_with("domains_file[]") {
         config["domains_file"] = json!([{ "path": "sites.txt" }]);
