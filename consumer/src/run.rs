@@ -47,7 +47,7 @@ pub(crate) fn run(config: &Config, args: &RunArgs, shutdown: &Shutdown) -> anyho
         Some(postgres) if with_postgres => Some(Store::new(postgres, config.consumer.lease)?),
         _ => None,
     };
-    supervision::begin(Arc::clone(&status) as Arc<dyn Health>, shutdown)
+    let _told = supervision::begin(Arc::clone(&status) as Arc<dyn Health>, shutdown)
         .context("starting the thread that tells systemd")?;
 
     thread::scope(|scope| {

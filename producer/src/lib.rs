@@ -108,7 +108,7 @@ pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -
         Dispatcher::begin(identification, sites, reloads, before, workers, ledger, intake, gauge, metrics.clone());
 
     let publishing = Publishing::start(Publisher::new(feed, &kafka, metrics), publisher_heart)?;
-    supervision::begin(health, shutdown).context("starting the thread that tells systemd")?;
+    let _told = supervision::begin(health, shutdown).context("starting the thread that tells systemd")?;
     dispatcher.run(shutdown, &dispatcher_heart);
     spool.flush(MOST_TO_FLUSH);
     publishing.finish();

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -20,29 +20,46 @@ const TICK: Duration = Duration::from_secs(1);
 /// The watchdog is fed so many times within its limit, as a busy machine may be late.
 const FED_WITHIN_LIMIT: u32 = 3;
 
+/// The thread that tells. When this is dropped after the shutdown has begun, that has been told.
+#[derive(Debug)]
+#[must_use = "the end of the service is told only when this is dropped"]
+pub struct Supervision {
+    thread: Option<JoinHandle<()>>,
+    shutdown: Shutdown,
+}
+
+impl Drop for Supervision {
+    fn drop(&mut self) {
+        // A service that fails ends without a word; its manager sees that by itself.
+        if let Some(thread) = self.thread.take().filter(|_| self.shutdown.is_triggered()) {
+            let _ = thread.join();
+        }
+    }
+}
+
 /// Says that the service has started, and goes on to tell of it until `shutdown`, on a thread of its own.
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn begin(health: Arc<dyn Health>, shutdown: &Shutdown) -> io::Result<()> {
+pub fn begin(health: Arc<dyn Health>, shutdown: &Shutdown) -> io::Result<Supervision> {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
-        return Ok(());
+        return Ok(Supervision { thread: None, shutdown: shutdown.clone() });
     }
     let watchdog = sd_notify::watchdog_enabled();
     let mut reporter = Reporter { health, has_watchdog: watchdog.is_some(), told: None };
     let pause = watchdog.map_or(TICK, |limit| TICK.min(limit / FED_WITHIN_LIMIT));
-    let shutdown = shutdown.clone();
-    thread::Builder::new().name("supervision".into()).spawn(move || {
+    let ends = shutdown.clone();
+    let thread = thread::Builder::new().name("supervision".into()).spawn(move || {
         tell(&[NotifyState::Ready]);
         loop {
             reporter.report(tell);
-            if shutdown.wait(pause) {
+            if ends.wait(pause) {
                 break;
             }
         }
         tell(&[NotifyState::Stopping, NotifyState::Status("finishing")]);
     })?;
-    Ok(())
+    Ok(Supervision { thread: Some(thread), shutdown: shutdown.clone() })
 }
 
 /// Tells that the configuration is being read anew while `read` does it, and that it is done.
