@@ -1,12 +1,12 @@
 //! The tarball of `make dist`, and the systemd units in it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
-use crate::harness::{fresh, repository};
+use crate::harness::{fresh, repository, units};
 
 const PROGRAMS: [&str; 2] = ["isitup-producer", "isitup-consumer"];
 
@@ -71,22 +71,11 @@ fn the_tarball_is_whole_and_its_programs_manual_pages_and_completions_belong_tog
 #[test]
 fn the_systemd_units_pass_their_verification_and_give_no_more_rights_than_needed() {
     let folder = tempfile::tempdir().unwrap();
-    let units = PROGRAMS.map(|program| installed(program, folder.path()));
+    let units = PROGRAMS.map(|program| units::installed(program, folder.path()));
     let said = run(Command::new("systemd-analyze").arg("verify").args(&units));
     assert!(said.stderr.is_empty(), "{}", String::from_utf8_lossy(&said.stderr));
     // 0 is the best mark, 100 the worst, and 96 what a unit without any protection has.
     run(Command::new("systemd-analyze").args(["security", "--offline=true", "--threshold=15"]).args(&units));
-}
-
-/// The unit of `program` as it is, but for the places of what it names: those below /usr/local are here.
-fn installed(program: &str, folder: &Path) -> PathBuf {
-    let unit = fs::read_to_string(repository().join(format!("packaging/systemd/{program}.service"))).unwrap();
-    let here = fresh(program);
-    let place = format!("/usr/local/bin/{program}");
-    assert!(unit.contains("Type=notify") && unit.contains("WatchdogSec=") && unit.contains(&place), "{unit}");
-    let path = folder.join(format!("{program}.service"));
-    fs::write(&path, unit.replace(&place, here.to_str().unwrap())).unwrap();
-    path
 }
 
 #[test]

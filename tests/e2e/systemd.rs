@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::harness::{Manager, Pipeline, Service, eventually, site, within};
+use crate::harness::{Manager, Pipeline, Service, eventually, site, trace, units, within};
 
 /// What nobody listens on.
 const NOWHERE: &str = "127.0.0.1:1";
@@ -70,4 +70,32 @@ fn a_producer_of_which_one_thread_stands_still_feeds_its_watchdog_no_more() {
     assert!(!manager.would_restart(), "it may still be the disk");
     within(Duration::from_secs(300), "its watchdog goes hungry", || manager.would_restart());
     manager.wait_for("hangs: nothing was heard of it");
+}
+
+#[test]
+fn the_services_ask_the_system_for_nothing_that_their_units_forbid() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("systemd_calls").site("a", site.url());
+    let calls = |program: &str| pipeline.folder().join(program).with_extension("calls");
+    let start = |program: &str| {
+        let counted = trace::counted(&pipeline.command(program, &[]), &calls(program));
+        Service::start(program, counted)
+    };
+    let (producer, consumer) = (start("isitup-producer"), start("isitup-consumer"));
+    pipeline.wait_for_rows(3);
+    producer.signal(Signal::HUP);
+    producer.wait_for_log("the configuration was read anew");
+    assert_eq!(producer.sigterm().code, Some(0));
+    pipeline.wait_until_read();
+    assert_eq!(consumer.sigterm().code, Some(0));
+    for program in ["isitup-producer", "isitup-consumer"] {
+        let mut asked = Vec::new();
+        eventually("strace has told all", || {
+            asked = trace::names_in(&calls(program));
+            asked.len() > 20
+        });
+        let allowed = units::allowed_calls(program);
+        let forbidden: Vec<_> = asked.iter().filter(|name| !allowed.contains(*name)).collect();
+        assert!(forbidden.is_empty(), "{program} asks for {forbidden:?}");
+    }
 }

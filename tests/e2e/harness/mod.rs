@@ -19,6 +19,7 @@ mod servers;
 pub(crate) mod site;
 mod topic;
 pub(crate) mod trace;
+pub(crate) mod units;
 mod waiting;
 
 pub(crate) use binaries::{fresh, repository};
