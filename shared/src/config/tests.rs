@@ -130,6 +130,15 @@ fn mistakes_in_the_kafka_section() {
     }
 }
 
+#[cfg(not(feature = "librdkafka"))]
+#[test]
+fn a_build_without_librdkafka_says_so() {
+    let yaml = "postgres: {url: postgres://u@h/d}\nkafka: {brokers: ['k:1'], client: librdkafka, tls: {}}\n";
+    let expected = "config.yml:2: kafka.client: librdkafka was left out when this program was built; \
+                    build it without --no-default-features, or use kafka-rust with a plaintext broker up to 3.9";
+    assert_eq!(read(yaml, &[]).unwrap_err(), expected);
+}
+
 #[cfg(feature = "librdkafka")]
 #[test]
 fn mistakes_in_how_librdkafka_is_to_connect() {
@@ -185,12 +194,12 @@ fn mistakes_in_how_librdkafka_is_to_connect() {
 #[cfg(feature = "librdkafka")]
 #[test]
 fn the_way_to_kafka_is_plaintext_tls_or_sasl_within_tls() {
-    use super::{Client, KafkaTls, KeyPairFiles, Mechanism, Sasl, Security};
+    use super::{KafkaClient, KafkaTls, KeyPairFiles, Mechanism, Sasl, Security};
     use crate::secret::Secret;
     let client = |keys: &str| {
         let yaml =
             format!("postgres: {{url: postgres://u@h/d}}\nkafka: {{brokers: ['k:1'], client: librdkafka{keys}}}\n");
-        let Client::Librdkafka(security) = read(&yaml, &[]).unwrap().1.client else { panic!("another client") };
+        let KafkaClient::Librdkafka(security) = read(&yaml, &[]).unwrap().1.client else { panic!("another client") };
         security
     };
     assert_eq!(client(""), Security::Plaintext);

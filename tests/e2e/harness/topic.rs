@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use isitup_shared::config::{Client, Format, KafkaConfig, TopicShape};
+use isitup_shared::config::{Format, KafkaClient, KafkaConfig, TopicShape};
 use isitup_shared::kafka::{Delivery, OffsetRange, Record, Sender, receiver, sender};
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ impl Topic {
         let (brokers, topic) = (brokers.to_vec(), name.to_owned());
         Self {
             config: KafkaConfig {
-                client: Client::KafkaRust,
+                client: KafkaClient::KafkaRust,
                 brokers,
                 topic,
                 format: Format::Json,

@@ -208,10 +208,10 @@ impl Sender for LibrdkafkaSender {
     fn partition_count(&mut self, topic: &str) -> Result<u32, KafkaError> {
         let settings = self.settings.clone();
         let client = self.client()?;
-        let counted = topics::ask(client.client(), topic, &settings, ASK_LIMIT);
+        let counted = topics::ask(client.client(), topic, &settings, ASK_LIMIT, || ());
         let counted = match counted {
             Err(KafkaError::NoTopic { .. }) => topics::create(topic, &settings)
-                .and_then(|()| topics::ask(client.client(), topic, &settings, ASK_LIMIT)),
+                .and_then(|()| topics::ask(client.client(), topic, &settings, ASK_LIMIT, || ())),
             counted => counted,
         };
         match counted {
