@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::audit::AuditArgs;
+use crate::commands::decode::DecodeArgs;
 use crate::commands::drop::DropArgs;
 use crate::commands::peek::PeekArgs;
 use crate::commands::rejected::RejectedCommand;
@@ -42,6 +43,7 @@ Examples:
   isitup-consumer report -c config.yml --since 7d         uptime of each site
   isitup-consumer audit -c config.yml                     prove that nothing is missing or doubled
   isitup-consumer rejected list -c config.yml             messages that could not be stored, and why
+  kcat -C -t TOPIC -c 1 -f %s | isitup-consumer decode    show one message, in whichever format
 
 Exit codes: 0 well, 1 the answer is no, 2 bad usage or configuration, 3 a service could not be reached.";
 
@@ -65,6 +67,8 @@ pub(crate) enum Command {
     /// Messages that could not be stored: list them, show one, try them again
     #[command(subcommand)]
     Rejected(RejectedCommand),
+    /// Print a message of the topic, JSON or Avro, from a file or standard input; exit code 1 if it would be rejected
+    Decode(DecodeArgs),
     /// Ask the running consumer whether it is alive; for container health checks
     Health,
 }

@@ -53,6 +53,9 @@ fn report(error: &CommandError) {
 
 fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
     let command = cli.take_command().map_err(CommandError::Usage)?;
+    if let Command::Decode(args) = &command {
+        return commands::decode::run(args);
+    }
     let needs_postgres = match &command {
         Command::Run(args) => args.sinks().contains(&Sink::Postgres),
         Command::Health => false,
@@ -77,5 +80,6 @@ fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
         Command::Replay(args) => commands::replay::run(&context, args),
         Command::Rejected(command) => commands::rejected::run(&context, &command),
         Command::Health => commands::health::run(&context.config),
+        Command::Decode(args) => commands::decode::run(&args),
     }
 }
