@@ -7,6 +7,7 @@ mod cluster;
 mod database;
 pub(crate) mod disk;
 mod http;
+pub(crate) mod message;
 pub(crate) mod mount;
 pub(crate) mod oracle;
 mod pgbouncer;
