@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::audit::AuditArgs;
+use crate::commands::check_config::CheckConfigArgs;
 use crate::commands::decode::DecodeArgs;
 use crate::commands::drop::DropArgs;
 use crate::commands::peek::PeekArgs;
@@ -41,6 +42,7 @@ Examples:
   isitup-consumer run -c config.yml --sink console        print each check as a JSON line instead
   isitup-consumer peek -c config.yml --follow             watch results as they come
   isitup-consumer report -c config.yml --since 7d         uptime of each site
+  isitup-consumer check-config -c config.yml --connect    is all there that it needs?
   isitup-consumer audit -c config.yml                     prove that nothing is missing or doubled
   isitup-consumer rejected list -c config.yml             messages that could not be stored, and why
   kcat -C -t TOPIC -c 1 -f %s | isitup-consumer decode    show one message, in whichever format
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     Rejected(RejectedCommand),
     /// Print a message of the topic, JSON or Avro, from a file or standard input; exit code 1 if it would be rejected
     Decode(DecodeArgs),
+    /// Read the configuration and tell all that is wrong with it
+    CheckConfig(CheckConfigArgs),
     /// Ask the running consumer whether it is alive; for container health checks
     Health,
 }
