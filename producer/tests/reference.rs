@@ -12,7 +12,7 @@ mod services;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use examples::{EXAMPLES, SINGLE};
+use examples::EXAMPLES;
 use readme::{Default, Row, example, service_rows, site_rows};
 use serde_json::{Value, json};
 use services::{Services, set};
@@ -164,9 +164,7 @@ fn each_key_in_the_readme_takes_a_value_that_is_not_its_default() {
         let said = services.read_with(&base(), &said).unwrap_or_else(|problems| panic!("{examples:?}: {problems:?}"));
         assert_ne!(said, unsaid, "{examples:?} changes nothing");
     }
-    rows.retain(|key, _| {
-        !SINGLE.contains(&&**key) && !EXAMPLES.iter().any(|e| e.iter().any(|(known, _)| known == key))
-    });
+    rows.retain(|key, _| !EXAMPLES.iter().any(|e| e.iter().any(|(known, _)| known == key)));
     assert!(rows.is_empty(), "without an example: {:?}", rows.keys());
 }
 

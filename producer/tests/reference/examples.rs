@@ -1,8 +1,5 @@
 //! A value for each key that is not its default. Keys that need each other stand together.
 
-/// Keys that take one value only, so far.
-pub(crate) const SINGLE: &[&str] = &["kafka.format"];
-
 pub(crate) const EXAMPLES: &[&[(&str, &str)]] = &[
     &[("log.level", "debug")],
     &[("log.format", "json")],
@@ -18,6 +15,7 @@ pub(crate) const EXAMPLES: &[&[(&str, &str)]] = &[
         ("kafka.sasl.username", "u"),
         ("kafka.sasl.password", "secret"),
     ],
+    &[("kafka.format", "avro")],
     &[("kafka.create_topic.partitions", "12")],
     &[("kafka.create_topic.replication_factor", "3")],
     &[("postgres.url", "postgres://u@other/d")],

@@ -8,6 +8,7 @@ mod database;
 pub(crate) mod disk;
 mod http;
 mod manager;
+pub(crate) mod message;
 pub(crate) mod mount;
 pub(crate) mod oracle;
 mod pgbouncer;

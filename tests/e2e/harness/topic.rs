@@ -6,6 +6,7 @@ use isitup_shared::config::{Format, KafkaClient, KafkaConfig, TopicShape};
 use isitup_shared::kafka::{Delivery, OffsetRange, Record, Sender, receiver, sender};
 use serde_json::Value;
 
+use super::message::as_json;
 use super::waiting::eventually;
 
 /// A message as it lies on the topic.
@@ -106,8 +107,8 @@ impl Topic {
         read.into_values().flatten().collect()
     }
 
-    /// All messages as JSON; none of them may be anything else.
+    /// All messages as JSON; all of them must be events, in either format.
     pub(crate) fn events(&self) -> Vec<Value> {
-        self.messages().iter().map(|message| serde_json::from_slice(message).unwrap()).collect()
+        self.messages().iter().map(|message| as_json(message).unwrap()).collect()
     }
 }
