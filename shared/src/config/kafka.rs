@@ -1,10 +1,12 @@
 //! The `kafka` section.
 
-use super::{Scalar, Section};
+use super::{Client, Scalar, Section};
 
 /// How to reach Kafka, and which topic to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaConfig {
+    /// Which client library speaks to them, and how.
+    pub client: Client,
     /// `host:port` of the brokers to begin with.
     pub brokers: Vec<String>,
     /// The topic of all events.
@@ -42,18 +44,7 @@ impl KafkaConfig {
     /// Reads the section `kafka` of `root`.
     pub fn read(root: &mut Section) -> Option<Self> {
         let mut section = root.section("kafka");
-        let client = section.get::<Client>("client").unwrap_or(Client::KafkaRust);
-        if client == Client::Librdkafka {
-            section.refuse(
-                "client",
-                "librdkafka is not in this release; use kafka-rust with a plaintext broker up to 3.9",
-            );
-        }
-        for key in ["tls", "sasl"] {
-            if section.contains(key) {
-                section.refuse(key, "kafka-rust speaks plaintext only; TLS and SASL need kafka.client: librdkafka");
-            }
-        }
+        let client = Client::read(&mut section);
         let brokers =
             section.require_list::<Broker>("brokers", "the Kafka brokers to begin with, such as [kafka:9092]");
         let topic = section.get::<TopicName>("topic").map_or_else(|| "isitup.checks".to_owned(), |name| name.0);
@@ -66,25 +57,13 @@ impl KafkaConfig {
         };
         shape.finish();
         section.finish();
-        Some(Self { brokers: brokers?.into_iter().map(|broker| broker.0).collect(), topic, format, create_topic })
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Client {
-    KafkaRust,
-    Librdkafka,
-}
-
-impl Scalar for Client {
-    const WHAT: &'static str = "a Kafka client: kafka-rust or librdkafka";
-
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "kafka-rust" => Some(Self::KafkaRust),
-            "librdkafka" => Some(Self::Librdkafka),
-            _ => None,
-        }
+        Some(Self {
+            client: client?,
+            brokers: brokers?.into_iter().map(|broker| broker.0).collect(),
+            topic,
+            format,
+            create_topic,
+        })
     }
 }
 

@@ -280,6 +280,37 @@ impl Section {
         }
     }
 
+    /// The secret at `key`, which must be there in one of the ways of [`Section::secret`]; `purpose` says what it is for.
+    pub fn require_secret(&mut self, key: &str, purpose: &str) -> Option<Secret> {
+        let secret = self.secret(key);
+        if secret.is_none() {
+            self.miss(key, purpose);
+        }
+        secret
+    }
+
+    /// The path at `key` of a PEM file that can be read and has a block whose label ends in `label`.
+    pub fn pem_file(&mut self, key: &str, label: &str) -> Option<PathBuf> {
+        let value = self.take(key)?;
+        let path = self.key_path(key);
+        let name = self.parse::<String>(&path, &value)?;
+        let file = self.beside_file(&value, &name);
+        self.files.borrow_mut().push(file.clone());
+        let wrong = match fs::read(&file) {
+            Ok(bytes) if String::from_utf8_lossy(&bytes).contains(&format!("{label}-----")) => return Some(file),
+            Ok(_) => format!("holds no {label} block: it must be PEM, with lines from BEGIN {label} to END {label}"),
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        note(&self.found, &self.origin_of(&value), &path, format!("{name:?} {wrong}"));
+        None
+    }
+
+    /// As every path in the file, it starts from the file's folder; in the environment, from the working folder.
+    fn beside_file(&self, value: &Value, name: &str) -> PathBuf {
+        let folder = self.origin_of(value).file().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        folder.join(name)
+    }
+
     fn secret_from_variable(&self, key: &str, value: &Value) -> Option<Secret> {
         let path = self.key_path(key);
         let name = self.parse::<String>(&path, value)?;
@@ -307,9 +338,7 @@ impl Section {
     fn secret_from_file(&self, key: &str, value: &Value) -> Option<Secret> {
         let path = self.key_path(key);
         let name = self.parse::<String>(&path, value)?;
-        // As every path in the file, it starts from the file's folder; in the environment, from the working folder.
-        let folder = self.origin_of(value).file().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
-        let file = folder.join(&name);
+        let file = self.beside_file(value, &name);
         self.files.borrow_mut().push(file.clone());
         match fs::read_to_string(file) {
             // Editors and `echo` end a file with a line break that is not part of the secret.
@@ -328,6 +357,12 @@ impl Section {
         let origin = self.origin_of_key(key);
         self.take(key);
         note(&self.found, &origin, &self.key_path(key), message.to_string());
+    }
+
+    /// Notes that what stood at `key`, at a place that was asked for before it was read, is wrong.
+    pub fn refuse_at(&mut self, place: &str, key: &str, message: impl fmt::Display) {
+        let problem = Problem { origin: place.to_owned(), key: self.key_path(key), message: message.to_string() };
+        self.found.borrow_mut().push(problem);
     }
 
     /// Leaves out `key`, which is another service's.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use isitup_shared::config::{Format, KafkaConfig, TopicShape};
+use isitup_shared::config::{Client, Format, KafkaConfig, TopicShape};
 use isitup_shared::kafka::{Delivery, OffsetRange, Record, Sender, receiver, sender};
 use serde_json::Value;
 
@@ -25,7 +25,15 @@ impl Topic {
     /// The topic `name` on a cluster of these brokers.
     pub(crate) fn at(brokers: &[String], name: &str) -> Self {
         let (brokers, topic) = (brokers.to_vec(), name.to_owned());
-        Self { config: KafkaConfig { brokers, topic, format: Format::Json, create_topic: TopicShape::default() } }
+        Self {
+            config: KafkaConfig {
+                client: Client::KafkaRust,
+                brokers,
+                topic,
+                format: Format::Json,
+                create_topic: TopicShape::default(),
+            },
+        }
     }
 
     /// Makes sure that it is there, with all its partitions.
