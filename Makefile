@@ -30,8 +30,13 @@ endif
 
 include dev/$(WAY).mk
 
+<<<<<<< HEAD
 .PHONY: help deps run-dev rebuild-dev stop-dev peek-data round-trip run-prod setup-database \
 	fmt lint test test-clients test-faults test-protections check doc deny machete bench fuzz image dev
+=======
+.PHONY: help small deps run-dev rebuild-dev stop-dev peek-data round-trip run-prod setup-database \
+	fmt lint test test-faults test-protections check doc deny machete bench fuzz image dev
+>>>>>>> main
 
 help: ## print this
 	@echo "isitup: make TARGET"; echo
@@ -100,7 +105,12 @@ fuzz: ## throw random input at the checker and the configuration (TARGETS="respo
 			-print_final_stats=1 -max_total_time=$$(($(or $(MINUTES),10) * 60)) || exit 1; \
 	done
 
-check: lint doc deny machete ## lint, docs, licences and advisories, unused dependencies
+check: lint small doc deny machete ## lint, docs, licences and advisories, unused dependencies
+
+# The build without librdkafka.
+small:
+	$(CARGO) clippy -p isitup-producer -p isitup-consumer --no-default-features $(LOCKED) -- -D warnings
+	$(CARGO) test -p isitup-shared --no-default-features --lib $(LOCKED) -- --quiet config
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps $(LOCKED)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::commands::audit::AuditArgs;
+use crate::commands::check_config::CheckConfigArgs;
 use crate::commands::drop::DropArgs;
 use crate::commands::peek::PeekArgs;
 use crate::commands::rejected::RejectedCommand;
@@ -40,6 +41,7 @@ Examples:
   isitup-consumer run -c config.yml --sink console        print each check as a JSON line instead
   isitup-consumer peek -c config.yml --follow             watch results as they come
   isitup-consumer report -c config.yml --since 7d         uptime of each site
+  isitup-consumer check-config -c config.yml --connect    is all there that it needs?
   isitup-consumer audit -c config.yml                     prove that nothing is missing or doubled
   isitup-consumer rejected list -c config.yml             messages that could not be stored, and why
 
@@ -65,6 +67,8 @@ pub(crate) enum Command {
     /// Messages that could not be stored: list them, show one, try them again
     #[command(subcommand)]
     Rejected(RejectedCommand),
+    /// Read the configuration and tell all that is wrong with it
+    CheckConfig(CheckConfigArgs),
     /// Ask the running consumer whether it is alive; for container health checks
     Health,
 }

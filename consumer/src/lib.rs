@@ -76,6 +76,7 @@ fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
         Command::Audit(args) => commands::audit::run(&context, args),
         Command::Replay(args) => commands::replay::run(&context, args),
         Command::Rejected(command) => commands::rejected::run(&context, &command),
+        Command::CheckConfig(args) => commands::check_config::run(&context.config, &args),
         Command::Health => commands::health::run(&context.config),
     }
 }

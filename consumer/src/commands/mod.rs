@@ -1,6 +1,7 @@
 //! The one-shot commands, a module each.
 
 pub(crate) mod audit;
+pub(crate) mod check_config;
 pub(crate) mod drop;
 pub(crate) mod health;
 pub(crate) mod migrate;

@@ -9,7 +9,7 @@ use refinery_core::traits::sync::{Migrate, Query, Transaction};
 use super::{Store, StoreError};
 
 /// The int8multirange type, which the audit counts with, is this old.
-const OLDEST_SERVER: i32 = 140_000;
+pub(super) const OLDEST_MAJOR: i32 = 14;
 
 const MIGRATIONS: [(&str, &str); 5] = [
     ("V1__tables", include_str!("../../migrations/V1__tables.sql")),
@@ -18,6 +18,11 @@ const MIGRATIONS: [(&str, &str); 5] = [
     ("V4__truth", include_str!("../../migrations/V4__truth.sql")),
     ("V5__watching", include_str!("../../migrations/V5__watching.sql")),
 ];
+
+/// The number of the newest migration.
+pub(super) fn newest() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
+}
 
 impl Store {
     /// Creates or updates the schema. Returns the names of the migrations that had to run. Two at once do no harm:
@@ -30,8 +35,8 @@ impl Store {
         // A lock of a transaction, held on a connection of its own: it neither leaks through a pooler nor outlives us.
         let mut lock = guard.transaction()?;
         let version: i32 = lock.query_one("SELECT current_setting('server_version_num')::int", &[])?.try_get(0)?;
-        if version < OLDEST_SERVER {
-            let message = format!("PostgreSQL 14 or newer is needed, this is {}", version / 10_000);
+        if version / 10_000 < OLDEST_MAJOR {
+            let message = format!("PostgreSQL {OLDEST_MAJOR} or newer is needed, this is {}", version / 10_000);
             return Err(StoreError::Migration(message));
         }
         lock.execute(

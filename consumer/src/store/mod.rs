@@ -18,6 +18,7 @@ pub mod migrations;
 pub mod offsets;
 mod owed;
 pub mod producers;
+pub mod readiness;
 pub mod reading;
 pub mod rejected;
 pub mod removal;

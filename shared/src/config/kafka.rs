@@ -1,12 +1,12 @@
 //! The `kafka` section.
 
-use super::{Client, Scalar, Section};
+use super::{KafkaClient, Scalar, Section};
 
 /// How to reach Kafka, and which topic to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaConfig {
     /// Which client library speaks to them, and how.
-    pub client: Client,
+    pub client: KafkaClient,
     /// `host:port` of the brokers to begin with.
     pub brokers: Vec<String>,
     /// The topic of all events.
@@ -44,7 +44,7 @@ impl KafkaConfig {
     /// Reads the section `kafka` of `root`.
     pub fn read(root: &mut Section) -> Option<Self> {
         let mut section = root.section("kafka");
-        let client = Client::read(&mut section);
+        let client = KafkaClient::read(&mut section);
         let brokers =
             section.require_list::<Broker>("brokers", "the Kafka brokers to begin with, such as [kafka:9092]");
         let topic = section.get::<TopicName>("topic").map_or_else(|| "isitup.checks".to_owned(), |name| name.0);

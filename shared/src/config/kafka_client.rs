@@ -3,13 +3,15 @@
 #[cfg(feature = "librdkafka")]
 use std::path::PathBuf;
 
+use std::fmt;
+
 use super::{Scalar, Section};
 #[cfg(feature = "librdkafka")]
 use crate::secret::Secret;
 
 /// A client library, with what it alone can do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Client {
+pub enum KafkaClient {
     /// kafka-rust: plaintext, brokers up to 3.9.
     #[default]
     KafkaRust,
@@ -75,7 +77,32 @@ pub enum Mechanism {
     ScramSha512,
 }
 
-impl Client {
+impl fmt::Display for KafkaClient {
+    /// The library, and how the connection is secured.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KafkaRust => f.write_str("kafka-rust, plaintext"),
+            #[cfg(feature = "librdkafka")]
+            Self::Librdkafka(security) => write!(f, "librdkafka, {security}"),
+        }
+    }
+}
+
+#[cfg(feature = "librdkafka")]
+impl fmt::Display for Security {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plaintext => f.write_str("plaintext"),
+            Self::Tls(KafkaTls { identity: None, .. }) => f.write_str("TLS"),
+            Self::Tls(KafkaTls { identity: Some(pair), .. }) => {
+                write!(f, "TLS with our certificate {:?}", pair.cert_file.display().to_string())
+            }
+            Self::Sasl(_, sasl) => write!(f, "TLS, user {:?} by {}", sasl.username, sasl.mechanism.name()),
+        }
+    }
+}
+
+impl KafkaClient {
     /// Reads `client`, `tls` and `sasl` of the section `kafka`.
     pub(super) fn read(section: &mut Section) -> Option<Self> {
         match section.get::<Name>("client").unwrap_or(Name::KafkaRust) {

@@ -17,7 +17,7 @@ mod tests;
 mod yaml;
 
 pub use kafka::{Format, KafkaConfig, TopicShape};
-pub use kafka_client::Client;
+pub use kafka_client::KafkaClient;
 #[cfg(feature = "librdkafka")]
 pub use kafka_client::{KafkaTls, KeyPairFiles, Mechanism, Sasl, Security};
 pub use layers::load;

@@ -6,12 +6,14 @@ mod kafka_rust;
 #[cfg(feature = "librdkafka")]
 mod librdkafka;
 mod partitioner;
+mod trial;
 
 pub use partitioner::partition_for;
+pub use trial::{try_receiving, try_sending};
 
 use std::collections::BTreeMap;
 
-use crate::config::{Client, KafkaConfig};
+use crate::config::{KafkaClient, KafkaConfig};
 
 /// A record to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -161,17 +163,17 @@ pub enum KafkaError {
 /// The sending side as configured. Connects on first use.
 pub fn sender(config: &KafkaConfig) -> Box<dyn Sender> {
     match &config.client {
-        Client::KafkaRust => Box::new(kafka_rust::KafkaRust::new(config)),
+        KafkaClient::KafkaRust => Box::new(kafka_rust::KafkaRust::new(config)),
         #[cfg(feature = "librdkafka")]
-        Client::Librdkafka(security) => Box::new(librdkafka::LibrdkafkaSender::new(config, security)),
+        KafkaClient::Librdkafka(security) => Box::new(librdkafka::LibrdkafkaSender::new(config, security)),
     }
 }
 
 /// The reading side as configured. Connects on first use.
 pub fn receiver(config: &KafkaConfig) -> Box<dyn Receiver> {
     match &config.client {
-        Client::KafkaRust => Box::new(kafka_rust::KafkaRust::new(config)),
+        KafkaClient::KafkaRust => Box::new(kafka_rust::KafkaRust::new(config)),
         #[cfg(feature = "librdkafka")]
-        Client::Librdkafka(security) => Box::new(librdkafka::LibrdkafkaReceiver::new(config, security)),
+        KafkaClient::Librdkafka(security) => Box::new(librdkafka::LibrdkafkaReceiver::new(config, security)),
     }
 }

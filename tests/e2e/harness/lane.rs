@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use isitup_dev::{Stack, StackOptions, kafka_password};
-use isitup_shared::config::{Client, Security};
+use isitup_shared::config::{KafkaClient, Security};
 
 /// A pair of a client and a Kafka.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ impl Lane {
     }
 
     /// What the tests themselves speak by, over plaintext.
-    pub(crate) fn client(self) -> Client {
-        if self == Self::KafkaRust { Client::KafkaRust } else { Client::Librdkafka(Security::Plaintext) }
+    pub(crate) fn client(self) -> KafkaClient {
+        if self == Self::KafkaRust { KafkaClient::KafkaRust } else { KafkaClient::Librdkafka(Security::Plaintext) }
     }
 
     /// How the services reach Kafka: the `servers`' or, in plaintext, what stands at the other addresses.

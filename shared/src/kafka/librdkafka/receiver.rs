@@ -20,6 +20,8 @@ const WAIT: Duration = Duration::from_millis(500);
 const BEGIN_LIMIT: Duration = Duration::from_millis(300);
 /// The most bytes of one call.
 const CALL_SIZE: usize = 4 << 20;
+/// How long to listen to what the library tells of troubles.
+const HEARING: Duration = Duration::from_millis(10);
 /// The library needs the name of a group although it joins none.
 const NO_GROUP: &str = "isitup-reader";
 
@@ -74,7 +76,7 @@ impl LibrdkafkaReceiver {
             self.client = Some((client.map_err(|error| trouble::of_creation(&error, &self.settings))?, files));
             self.made += 1;
         }
-        self.client.as_ref().map(|(client, _)| client).ok_or_else(|| KafkaError::Connection("no client".to_owned()))
+        self.client.as_ref().map(|(client, _)| client).ok_or_else(no_client)
     }
 
     /// Makes the next call begin with a new client.
@@ -202,13 +204,14 @@ impl LibrdkafkaReceiver {
         if let Some((client, _)) = &self.client
             && self.cursors.is_empty()
         {
-            for _ in 0..10 {
-                if client.poll(Duration::ZERO).is_none() {
-                    break;
-                }
-            }
+            // Without a moment to wait it would end at the first of its log lines.
+            while client.poll(HEARING).is_some() {}
         }
     }
+}
+
+fn no_client() -> KafkaError {
+    KafkaError::Connection("there is no client".to_owned())
 }
 
 fn take(gathered: &mut Gathered, cursors: &mut BTreeMap<i32, i64>, message: &BorrowedMessage<'_>) {
@@ -228,9 +231,9 @@ impl Receiver for LibrdkafkaReceiver {
     fn offsets(&mut self, topic: &str) -> Result<BTreeMap<i32, OffsetRange>, KafkaError> {
         let settings = self.settings.clone();
         self.client()?;
-        self.hear();
-        let client = self.client()?;
-        let partitions = match topics::ask(client.client(), topic, &settings, ASK_LIMIT) {
+        let hear = || self.hear();
+        let client = self.client.as_ref().map(|(client, _)| client).ok_or_else(no_client)?;
+        let partitions = match topics::ask(client.client(), topic, &settings, ASK_LIMIT, hear) {
             Ok(partitions) => partitions,
             Err(error) => {
                 // It may have been set right meanwhile, in a file that only a new client reads.

@@ -140,8 +140,7 @@ impl LibrdkafkaSender {
     fn await_reports(&mut self, asked: &BTreeMap<i32, Vec<&Record<'_>>>, delivery: &mut Delivery) {
         let until = Instant::now() + CALL_LIMIT;
         let mut begun = Instant::now();
-        loop {
-            let Some((client, _)) = &self.client else { break };
+        while let Some((client, _)) = &self.client {
             let reported = client.context().wait_for_reports(LOOK);
             let is_dead = client.context().is_dead();
             let is_setup = matches!(client.context().trouble(), Some(KafkaError::Setup(_)));
@@ -209,10 +208,10 @@ impl Sender for LibrdkafkaSender {
     fn partition_count(&mut self, topic: &str) -> Result<u32, KafkaError> {
         let settings = self.settings.clone();
         let client = self.client()?;
-        let counted = topics::ask(client.client(), topic, &settings, ASK_LIMIT);
+        let counted = topics::ask(client.client(), topic, &settings, ASK_LIMIT, || ());
         let counted = match counted {
             Err(KafkaError::NoTopic { .. }) => topics::create(topic, &settings)
-                .and_then(|()| topics::ask(client.client(), topic, &settings, ASK_LIMIT)),
+                .and_then(|()| topics::ask(client.client(), topic, &settings, ASK_LIMIT, || ())),
             counted => counted,
         };
         match counted {

@@ -23,12 +23,14 @@ pub(super) struct Partition {
     pub(super) has_leader: bool,
 }
 
-/// The partitions of `topic`. Gives up as soon as the library has named a trouble that only a setting can mend.
+/// The partitions of `topic`. Gives up as soon as the library has named a trouble that only a setting can mend; `hear`
+/// lets it tell.
 pub(super) fn ask(
     client: &Client<Context>,
     topic: &str,
     settings: &Settings,
     limit: Duration,
+    hear: impl Fn(),
 ) -> Result<Vec<Partition>, KafkaError> {
     let until = Instant::now() + limit;
     let mut slice = Duration::from_millis(500);
@@ -44,6 +46,7 @@ pub(super) fn ask(
             },
             Err(error) => error,
         };
+        hear();
         let trouble = client.context().trouble();
         if let Some(setup @ KafkaError::Setup(_)) = trouble {
             return Err(setup);
