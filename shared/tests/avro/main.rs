@@ -1,5 +1,7 @@
 //! Avro as others meet it: held to the crate `apache-avro`, which shares no code with ours, in both directions.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "in a test a failed step may well end it, in its helpers too")]
+
 mod events;
 mod evolution;
 mod reference;
