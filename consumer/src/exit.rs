@@ -31,6 +31,9 @@ pub(crate) enum CommandError {
     /// Kafka did not answer, or refused.
     #[error(transparent)]
     Kafka(#[from] KafkaError),
+    /// What the configuration names is not there; which was told already.
+    #[error("not well: {0}")]
+    NotThere(String),
     /// Anything else.
     #[error("{0:#}")]
     Other(#[from] anyhow::Error),
@@ -49,6 +52,6 @@ pub(crate) fn code(result: &Result<Answer, CommandError>) -> ExitCode {
         Ok(Answer::Yes) => 0,
         Ok(Answer::No) | Err(CommandError::Other(_)) => 1,
         Err(CommandError::Usage(_) | CommandError::Config(_)) => 2,
-        Err(CommandError::Store(_) | CommandError::Kafka(_)) => 3,
+        Err(CommandError::Store(_) | CommandError::Kafka(_) | CommandError::NotThere(_)) => 3,
     })
 }

@@ -1,14 +1,17 @@
 //! The command line.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 use isitup_shared::config::{LogConfig, Problems};
 use isitup_shared::logging;
 use isitup_shared::shutdown::Shutdown;
 
 use crate::config::Settings;
+use crate::documents;
 use crate::one_shot::{self, Telling, Wanted};
 
 /// Checks web sites on a schedule and publishes each result to Kafka.
@@ -53,9 +56,23 @@ enum Command {
         /// Exit 1 when something is likely wrong
         #[arg(long)]
         strict: bool,
+        /// Try the spool's folder and the way to Kafka, too; makes the topic where it is missing; exit 3 when they fail
+        #[arg(long)]
+        connect: bool,
     },
     /// Ask the running producer whether it is alive; exit 0 when it is (for container health checks)
     Health,
+    /// Print what completes commands and options in a shell: see README.md for where to put it
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the manual pages
+    #[command(hide = true)]
+    Manual {
+        /// Where to
+        folder: PathBuf,
+    },
 }
 
 const EXAMPLES: &str = "\
@@ -63,7 +80,7 @@ Examples:
   isitup-producer --config config.yml             check the sites of config.yml until stopped
   isitup-producer check example.com               check one site once, and show where the time goes
   isitup-producer check --all -c config.yml       check each configured site once
-  isitup-producer check-config -c config.yml      is the configuration well?
+  isitup-producer check-config -c config.yml      is the configuration well? (--connect: and Kafka?)
   ISITUP__KAFKA__BROKERS=localhost:9092 ISITUP__DOMAINS=https://example.com isitup-producer
 
 Exit codes: 0 well, 1 the answer is no, 2 bad usage or configuration, 3 a service could not be reached";
@@ -72,6 +89,18 @@ Exit codes: 0 well, 1 the answer is no, 2 bad usage or configuration, 3 a servic
 pub(crate) const NO: u8 = 1;
 /// Bad usage or configuration.
 pub(crate) const USAGE: u8 = 2;
+/// A service could not be reached.
+pub(crate) const UNREACHABLE: u8 = 3;
+
+fn made(document: io::Result<()>) -> u8 {
+    document.map_or_else(
+        |error| {
+            one_shot::complain(&format!("cannot write: {error}"));
+            NO
+        },
+        |()| 0,
+    )
+}
 
 impl Cli {
     /// Does what the command line asks for, and gives the exit code.
@@ -82,10 +111,12 @@ impl Cli {
                 self.start_logging(LogConfig { level: log::LevelFilter::Warn, ..LogConfig::default() });
                 one_shot::check(&Wanted { targets: urls, all, json }, self.config.as_deref())
             }
-            Some(Command::CheckConfig { json, all, strict }) => {
-                self.settings().map(|settings| one_shot::describe(&settings, Telling { json, all, strict }))
+            Some(Command::CheckConfig { json, all, strict, connect }) => {
+                self.settings().map(|settings| one_shot::describe(&settings, Telling { json, all, strict, connect }))
             }
             Some(Command::Health) => self.settings().map(|settings| one_shot::health(settings.producer.listen)),
+            Some(Command::Completions { shell }) => Ok(made(documents::completions(shell))),
+            Some(Command::Manual { ref folder }) => Ok(made(documents::manual(folder))),
         };
         ExitCode::from(code.unwrap_or_else(|problems| {
             one_shot::complain(&problems.to_string());

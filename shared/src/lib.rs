@@ -11,5 +11,6 @@ pub mod logging;
 pub mod retry;
 pub mod secret;
 pub mod shutdown;
+pub mod supervision;
 pub mod time;
 pub mod tls;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use isitup_shared::config::{Format, KafkaConfig, TopicShape};
+use isitup_shared::config::{Format, KafkaClient, KafkaConfig, TopicShape};
 use isitup_shared::kafka::{Delivery, KafkaError, Record, Sender, receiver, sender};
 
 const TOPIC: &str = "checks";
@@ -115,6 +115,7 @@ fn broker(produce: impl Fn(usize) -> Answer + Send + Sync + 'static) -> String {
 
 fn config(brokers: &[&str]) -> KafkaConfig {
     KafkaConfig {
+        client: KafkaClient::KafkaRust,
         brokers: brokers.iter().map(|&broker| broker.to_owned()).collect(),
         topic: TOPIC.to_owned(),
         format: Format::Json,

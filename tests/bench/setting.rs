@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use isitup_dev::{Stack, StackOptions};
-use isitup_shared::config::{Format, KafkaConfig, TopicShape};
+use isitup_shared::config::{Format, KafkaClient, KafkaConfig, TopicShape};
 use postgres::{Client, NoTls};
 use tempfile::TempDir;
 
@@ -55,6 +55,7 @@ impl Setting {
     /// How the services' own client reaches Kafka.
     pub(crate) fn kafka(&self, topic: &str) -> KafkaConfig {
         KafkaConfig {
+            client: KafkaClient::KafkaRust,
             brokers: vec![self.stack.kafka().to_owned()],
             topic: topic.to_owned(),
             format: Format::default(),

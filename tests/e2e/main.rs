@@ -13,6 +13,7 @@
 )]
 
 mod audit;
+mod avro;
 mod clock;
 mod commands;
 mod consumers;
@@ -27,6 +28,7 @@ mod kafka_topics;
 mod migration;
 mod no_false_alarms;
 mod overload;
+mod packaging;
 mod pgbouncer;
 mod poison;
 mod postgres_failover;
@@ -44,6 +46,7 @@ mod spool_faults;
 mod start_order;
 mod stopping;
 mod storm;
+mod systemd;
 mod table;
 mod verdicts;
 mod watching;

@@ -1,8 +1,11 @@
 //! The one-shot commands, a module each.
 
 pub(crate) mod audit;
+pub(crate) mod check_config;
+pub(crate) mod decode;
 pub(crate) mod drop;
 pub(crate) mod health;
+mod message;
 pub(crate) mod migrate;
 pub(crate) mod peek;
 pub(crate) mod rejected;

@@ -32,6 +32,9 @@ pub enum StoreError {
     /// The migrations failed.
     #[error("the schema could not be brought up to date: {0}")]
     Migration(String),
+    /// The schema is not one that this program can work with, or this user may not.
+    #[error("{0}")]
+    NotReady(String),
 }
 
 /// Why no connection can be made, with the setting and the remedy.
@@ -52,7 +55,7 @@ impl StoreError {
     pub fn fault(&self) -> Fault {
         match self {
             Self::Sql(error) => error.code().map_or(Fault::Away, fault_of),
-            Self::Unreachable(_) | Self::Refused(_) | Self::Migration(_) => Fault::Away,
+            Self::Unreachable(_) | Self::Refused(_) | Self::Migration(_) | Self::NotReady(_) => Fault::Away,
         }
     }
 
@@ -61,7 +64,7 @@ impl StoreError {
         match self {
             Self::Unreachable(_) => true,
             Self::Sql(error) => error.as_db_error().is_none_or(|db| is_starting_or_ending(db.code())),
-            Self::Refused(_) | Self::Migration(_) => false,
+            Self::Refused(_) | Self::Migration(_) | Self::NotReady(_) => false,
         }
     }
 }

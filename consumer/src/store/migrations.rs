@@ -13,7 +13,7 @@ use super::deadline::AnswerLimit;
 use super::{Store, StoreError};
 
 /// The int8multirange type, which the audit counts with, is this old.
-const OLDEST_SERVER: i32 = 140_000;
+pub(super) const OLDEST_MAJOR: i32 = 14;
 
 /// A migration rewrites what it must; one that another consumer runs is waited for.
 const MIGRATION_LIMIT: Duration = Duration::from_secs(24 * 3600);
@@ -26,6 +26,11 @@ const MIGRATIONS: [(&str, &str); 5] = [
     ("V5__watching", include_str!("../../migrations/V5__watching.sql")),
 ];
 
+/// The number of the newest migration.
+pub(super) fn newest() -> i32 {
+    i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
+}
+
 impl Store {
     /// Creates or updates the schema. Returns the names of the migrations that had to run. Two at once do no harm:
     /// the second waits for the first and then finds nothing to do.
@@ -37,8 +42,8 @@ impl Store {
         // A lock of a transaction, held on a connection of its own: it neither leaks through a pooler nor outlives us.
         let mut lock = guard.transaction()?;
         let version: i32 = lock.query_one("SELECT current_setting('server_version_num')::int", &[])?.try_get(0)?;
-        if version < OLDEST_SERVER {
-            let message = format!("PostgreSQL 14 or newer is needed, this is {}", version / 10_000);
+        if version / 10_000 < OLDEST_MAJOR {
+            let message = format!("PostgreSQL {OLDEST_MAJOR} or newer is needed, this is {}", version / 10_000);
             return Err(StoreError::Migration(message));
         }
         lock.execute(

@@ -22,6 +22,7 @@ mod passfile;
 mod password;
 pub mod producers;
 mod pulse;
+pub mod readiness;
 pub mod reading;
 pub mod rejected;
 pub mod removal;

@@ -4,8 +4,8 @@ use isitup_shared::config::{KafkaConfig, ProducerConfig};
 use isitup_shared::time::UtcTime;
 use serde_json::{Value, json};
 
-use super::say;
-use crate::cli::NO;
+use super::{connect, say};
+use crate::cli::{NO, UNREACHABLE};
 use crate::config::{Settings, Warning, warnings};
 use crate::schedule::Slots;
 use crate::site::Site;
@@ -24,6 +24,8 @@ pub(crate) struct Telling {
     pub(crate) all: bool,
     /// Warnings make the answer no.
     pub(crate) strict: bool,
+    /// Whether what the producer needs is there, too.
+    pub(crate) connect: bool,
 }
 
 /// The load that sites make.
@@ -59,10 +61,19 @@ pub(crate) fn describe(settings: &Settings, telling: Telling) -> u8 {
             settings.producer.workers
         )));
     }
+    let found = if telling.connect { connect::look(settings) } else { Vec::new() };
     if telling.json {
-        say(&in_json(settings, &load, &warnings).to_string());
+        let mut told = in_json(settings, &load, &warnings);
+        if telling.connect {
+            told["connect"] = connect::in_json(&found);
+        }
+        say(&told.to_string());
     } else {
         in_words(settings, &load, &warnings, telling.all);
+        connect::in_words(&found);
+    }
+    if found.iter().any(|(_, result)| result.is_err()) {
+        return UNREACHABLE;
     }
     if telling.strict && !warnings.is_empty() { NO } else { 0 }
 }

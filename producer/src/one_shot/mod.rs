@@ -1,6 +1,7 @@
 //! The commands that do one thing and end: `check`, `check-config` and `health`.
 
 mod check;
+mod connect;
 mod describe;
 mod render;
 

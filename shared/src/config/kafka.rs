@@ -1,10 +1,12 @@
 //! The `kafka` section.
 
-use super::{Scalar, Section};
+use super::{KafkaClient, Scalar, Section};
 
 /// How to reach Kafka, and which topic to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaConfig {
+    /// Which client library speaks to them, and how.
+    pub client: KafkaClient,
     /// `host:port` of the brokers to begin with.
     pub brokers: Vec<String>,
     /// The topic of all events.
@@ -21,6 +23,8 @@ pub enum Format {
     /// Readable JSON.
     #[default]
     Json,
+    /// Avro, which is smaller and faster: see `shared/schema/event.avsc`.
+    Avro,
 }
 
 /// The shape of a topic that is made.
@@ -42,18 +46,7 @@ impl KafkaConfig {
     /// Reads the section `kafka` of `root`.
     pub fn read(root: &mut Section) -> Option<Self> {
         let mut section = root.section("kafka");
-        let client = section.get::<Client>("client").unwrap_or(Client::KafkaRust);
-        if client == Client::Librdkafka {
-            section.refuse(
-                "client",
-                "librdkafka is not in this release; use kafka-rust with a plaintext broker up to 3.9",
-            );
-        }
-        for key in ["tls", "sasl"] {
-            if section.contains(key) {
-                section.refuse(key, "kafka-rust speaks plaintext only; TLS and SASL need kafka.client: librdkafka");
-            }
-        }
+        let client = KafkaClient::read(&mut section);
         let brokers =
             section.require_list::<Broker>("brokers", "the Kafka brokers to begin with, such as [kafka:9092]");
         let topic = section.get::<TopicName>("topic").map_or_else(|| "isitup.checks".to_owned(), |name| name.0);
@@ -66,33 +59,25 @@ impl KafkaConfig {
         };
         shape.finish();
         section.finish();
-        Some(Self { brokers: brokers?.into_iter().map(|broker| broker.0).collect(), topic, format, create_topic })
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Client {
-    KafkaRust,
-    Librdkafka,
-}
-
-impl Scalar for Client {
-    const WHAT: &'static str = "a Kafka client: kafka-rust or librdkafka";
-
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "kafka-rust" => Some(Self::KafkaRust),
-            "librdkafka" => Some(Self::Librdkafka),
-            _ => None,
-        }
+        Some(Self {
+            client: client?,
+            brokers: brokers?.into_iter().map(|broker| broker.0).collect(),
+            topic,
+            format,
+            create_topic,
+        })
     }
 }
 
 impl Scalar for Format {
-    const WHAT: &'static str = "a format of this release: json";
+    const WHAT: &'static str = "a format: json or avro";
 
     fn parse(text: &str) -> Option<Self> {
-        (text == "json").then_some(Self::Json)
+        match text {
+            "json" => Some(Self::Json),
+            "avro" => Some(Self::Avro),
+            _ => None,
+        }
     }
 }
 

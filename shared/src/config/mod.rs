@@ -5,6 +5,7 @@
 //! sites and the like by the service itself. A service skips what is the other's.
 
 mod kafka;
+mod kafka_client;
 mod layers;
 mod network;
 mod postgres;
@@ -18,6 +19,9 @@ mod tests;
 mod yaml;
 
 pub use kafka::{Format, KafkaConfig, TopicShape};
+pub use kafka_client::KafkaClient;
+#[cfg(feature = "librdkafka")]
+pub use kafka_client::{KafkaTls, KeyPairFiles, Mechanism, Sasl, Security};
 pub use layers::load;
 pub use network::Network;
 pub use postgres::{PostgresConfig, SchemaName};

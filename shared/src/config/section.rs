@@ -5,6 +5,7 @@ mod secret;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -13,6 +14,7 @@ use config::{Map, Value, ValueKind};
 
 use super::Scalar;
 use super::layers::{self, Origin};
+use crate::secret::Secret;
 
 /// One thing that is wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -252,6 +254,37 @@ impl Section {
         pairs.collect::<Vec<_>>().into_iter().flatten().collect()
     }
 
+    /// The secret at `key`, which must be there in one of the ways of [`Section::secret`]; `purpose` says what it is for.
+    pub fn require_secret(&mut self, key: &str, purpose: &str) -> Option<Secret> {
+        let secret = self.secret(key);
+        if secret.is_none() {
+            self.miss(key, purpose);
+        }
+        secret
+    }
+
+    /// The path at `key` of a PEM file that can be read and has a block whose label ends in `label`.
+    pub fn pem_file(&mut self, key: &str, label: &str) -> Option<PathBuf> {
+        let value = self.take(key)?;
+        let path = self.key_path(key);
+        let name = self.parse::<String>(&path, &value)?;
+        let file = self.beside_file(&value, &name);
+        self.files.borrow_mut().push(file.clone());
+        let wrong = match fs::read(&file) {
+            Ok(bytes) if String::from_utf8_lossy(&bytes).contains(&format!("{label}-----")) => return Some(file),
+            Ok(_) => format!("holds no {label} block: it must be PEM, with lines from BEGIN {label} to END {label}"),
+            Err(error) => format!("cannot be read: {error}"),
+        };
+        note(&self.found, &self.origin_of(&value), &path, format!("{name:?} {wrong}"));
+        None
+    }
+
+    /// As every path in the file, it starts from the file's folder; in the environment, from the working folder.
+    fn beside_file(&self, value: &Value, name: &str) -> PathBuf {
+        let folder = self.origin_of(value).file().and_then(Path::parent).map(Path::to_owned).unwrap_or_default();
+        folder.join(name)
+    }
+
     /// Notes that the value of `key` is wrong, and forgets the value. Without the value: it may be a mapping.
     pub fn refuse(&mut self, key: &str, message: impl fmt::Display) {
         let origin = self.origin_of_key(key);
@@ -262,6 +295,12 @@ impl Section {
     /// Notes that a value of `origin`, which was read already, is wrong.
     pub(super) fn wrong_at(&self, origin: &Origin, path: &str, message: &str) {
         note(&self.found, origin, path, message.to_owned());
+    }
+
+    /// Notes that what stood at `key`, at a place that was asked for before it was read, is wrong.
+    pub fn refuse_at(&mut self, place: &str, key: &str, message: impl fmt::Display) {
+        let problem = Problem { origin: place.to_owned(), key: self.key_path(key), message: message.to_string() };
+        self.found.borrow_mut().push(problem);
     }
 
     /// Leaves out `key`, which is another service's.

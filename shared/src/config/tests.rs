@@ -13,7 +13,13 @@ fn read(yaml: &str, variables: &[(&str, &str)]) -> Result<All, String> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config.yml");
     fs::write(&path, yaml.replace("DIR", dir.path().to_str().unwrap())).unwrap();
-    fs::write(dir.path().join("secret"), "0123\n").unwrap();
+    for (name, text) in [
+        ("secret", "0123\n"),
+        ("cert.pem", "-----BEGIN CERTIFICATE-----"),
+        ("key.pem", "-----BEGIN EC PRIVATE KEY-----"),
+    ] {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
     let folder = format!("{}/", dir.path().display());
     read_file(Some(path), variables).map_err(|problems| problems.to_string().replace(&folder, ""))
 }
@@ -101,10 +107,7 @@ fn mistakes_in_the_kafka_section() {
             "{brokers: ['k:1'], topic: a b}",
             "config.yml:2: kafka.topic: \"a b\" is not a topic's name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and dash",
         ),
-        (
-            "{brokers: ['k:1'], format: xml}",
-            "config.yml:2: kafka.format: \"xml\" is not a format of this release: json",
-        ),
+        ("{brokers: ['k:1'], format: xml}", "config.yml:2: kafka.format: \"xml\" is not a format: json or avro"),
         (
             "{brokers: ['k:1'], client: java}",
             "config.yml:2: kafka.client: \"java\" is not a Kafka client: kafka-rust or librdkafka",
@@ -122,6 +125,91 @@ fn mistakes_in_the_kafka_section() {
         let yaml = format!("postgres: {{url: postgres://u@h/d}}\nkafka: {kafka}\n");
         assert_eq!(read(&yaml, &[]).unwrap_err(), expected, "{kafka}");
     }
+}
+
+#[cfg(not(feature = "librdkafka"))]
+#[test]
+fn a_build_without_librdkafka_says_so() {
+    let yaml = "postgres: {url: postgres://u@h/d}\nkafka: {brokers: ['k:1'], client: librdkafka, tls: {}}\n";
+    let expected = "config.yml:2: kafka.client: librdkafka was left out when this program was built; \
+                    build it without --no-default-features, or use kafka-rust with a plaintext broker up to 3.9";
+    assert_eq!(read(yaml, &[]).unwrap_err(), expected);
+}
+
+#[cfg(feature = "librdkafka")]
+#[test]
+fn mistakes_in_how_librdkafka_is_to_connect() {
+    let cases = [
+        (
+            "sasl: {mechanism: PLAIN, username: u, password: hunter2}",
+            "config.yml:2: kafka.sasl: without TLS the password could be read on the way; set kafka.tls too, with its ca_file, or `tls: {}` where the system knows the authority",
+        ),
+        (
+            "tls: {}, sasl: {mechanism: GSSAPI, username: u, password: hunter2}",
+            "config.yml:2: kafka.sasl.mechanism: \"GSSAPI\" is not a SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
+        ),
+        (
+            "tls: {}, sasl: {mechanism: PLAIN, username: u}",
+            "config.yml: kafka.sasl.password: missing: the password of the Kafka user (or set ISITUP__KAFKA__SASL__PASSWORD)",
+        ),
+        (
+            "tls: {}, sasl: {mechanism: PLAIN, password: hunter2}",
+            "config.yml: kafka.sasl.username: missing: the name of the Kafka user (or set ISITUP__KAFKA__SASL__USERNAME)",
+        ),
+        (
+            "tls: {ca_file: none.pem}",
+            "config.yml:2: kafka.tls.ca_file: \"none.pem\" cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "tls: {ca_file: secret}",
+            "config.yml:2: kafka.tls.ca_file: \"secret\" holds no CERTIFICATE block: it must be PEM, with lines from BEGIN CERTIFICATE to END CERTIFICATE",
+        ),
+        (
+            "tls: {cert_file: cert.pem}",
+            "config.yml:2: kafka.tls.cert_file: needs key_file beside it: a certificate is of use with its key only",
+        ),
+        (
+            "tls: {key_file: key.pem}",
+            "config.yml:2: kafka.tls.key_file: needs cert_file beside it: a certificate is of use with its key only",
+        ),
+        (
+            "tls: {cert_file: cert.pem, key_file: cert.pem}",
+            "config.yml:2: kafka.tls.key_file: \"cert.pem\" holds no PRIVATE KEY block: it must be PEM, with lines from BEGIN PRIVATE KEY to END PRIVATE KEY",
+        ),
+        (
+            "tls: {verify: no}",
+            "config.yml:2: kafka.tls.verify: unknown key; allowed here: ca_file, cert_file, key_file",
+        ),
+    ];
+    for (keys, expected) in cases {
+        let yaml =
+            format!("postgres: {{url: postgres://u@h/d}}\nkafka: {{brokers: ['k:1'], client: librdkafka, {keys}}}\n");
+        assert_eq!(read(&yaml, &[]).unwrap_err(), expected, "{keys}");
+    }
+}
+
+#[cfg(feature = "librdkafka")]
+#[test]
+fn the_way_to_kafka_is_plaintext_tls_or_sasl_within_tls() {
+    use super::{KafkaClient, KafkaTls, KeyPairFiles, Mechanism, Sasl, Security};
+    use crate::secret::Secret;
+    let client = |keys: &str| {
+        let yaml =
+            format!("postgres: {{url: postgres://u@h/d}}\nkafka: {{brokers: ['k:1'], client: librdkafka{keys}}}\n");
+        let KafkaClient::Librdkafka(security) = read(&yaml, &[]).unwrap().1.client else { panic!("another client") };
+        security
+    };
+    assert_eq!(client(""), Security::Plaintext);
+    assert_eq!(client(", tls: {}"), Security::Tls(KafkaTls::default()));
+    let with_pair = client(", tls: {cert_file: cert.pem, key_file: key.pem}");
+    let Security::Tls(KafkaTls { ca_file: None, identity: Some(KeyPairFiles { cert_file, key_file }) }) = with_pair
+    else {
+        panic!("{with_pair:?}")
+    };
+    assert!(cert_file.ends_with("cert.pem") && key_file.ends_with("key.pem"));
+    let sasl = client(", tls: {}, sasl: {mechanism: SCRAM-SHA-512, username: u, password: '0123'}");
+    let expected = Sasl { mechanism: Mechanism::ScramSha512, username: "u".into(), password: Secret::new("0123") };
+    assert_eq!(sasl, Security::Sasl(KafkaTls::default(), expected));
 }
 
 #[test]

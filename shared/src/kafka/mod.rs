@@ -3,13 +3,17 @@
 //! error that leaves its state in doubt, and connect anew on the next call; pauses between tries are the caller's.
 
 mod kafka_rust;
+#[cfg(feature = "librdkafka")]
+mod librdkafka;
 mod partitioner;
+mod trial;
 
 pub use partitioner::partition_for;
+pub use trial::{try_receiving, try_sending};
 
 use std::collections::BTreeMap;
 
-use crate::config::KafkaConfig;
+use crate::config::{KafkaClient, KafkaConfig};
 
 /// A record to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +125,9 @@ pub enum KafkaError {
         /// With how many replicas.
         replication_factor: u16,
     },
+    /// A setting, a certificate or a right must be mended; until then it fails again and again.
+    #[error("{0}")]
+    Setup(String),
     /// The broker says it takes only newer versions of the requests: Kafka 4 dropped the old protocol.
     #[error(
         "the broker no longer takes this client's {request} requests, it is Kafka 4 or newer: \
@@ -155,10 +162,18 @@ pub enum KafkaError {
 
 /// The sending side as configured. Connects on first use.
 pub fn sender(config: &KafkaConfig) -> Box<dyn Sender> {
-    Box::new(kafka_rust::KafkaRust::new(config))
+    match &config.client {
+        KafkaClient::KafkaRust => Box::new(kafka_rust::KafkaRust::new(config)),
+        #[cfg(feature = "librdkafka")]
+        KafkaClient::Librdkafka(security) => Box::new(librdkafka::LibrdkafkaSender::new(config, security)),
+    }
 }
 
 /// The reading side as configured. Connects on first use.
 pub fn receiver(config: &KafkaConfig) -> Box<dyn Receiver> {
-    Box::new(kafka_rust::KafkaRust::new(config))
+    match &config.client {
+        KafkaClient::KafkaRust => Box::new(kafka_rust::KafkaRust::new(config)),
+        #[cfg(feature = "librdkafka")]
+        KafkaClient::Librdkafka(security) => Box::new(librdkafka::LibrdkafkaReceiver::new(config, security)),
+    }
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::child::{self, Finished, Service};
 use super::database::Database;
+use super::lane::Lane;
 use super::proxy::Proxy;
 use super::secured;
 use super::servers::shared_servers;
@@ -312,12 +313,12 @@ impl<'a> Pipeline<'a> {
             url if postgres.contains("tls:") || url.contains("sslmode=") => url.to_owned(),
             url => secured::as_services_get(url),
         };
-        let brokers = self.brokers.as_deref().unwrap_or_else(|| self.servers.brokers());
+        let kafka = Lane::current().yaml(self.servers, self.brokers.as_deref());
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
         let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
         let (producer, more) = (&self.producer, &self.more);
         let text = format!(
-            "kafka: {{brokers: {brokers:?}, topic: {name}}}
+            "kafka: {{{kafka}, topic: {name}}}
 postgres: {{url: {url:?}, schema: {name}{postgres}}}
 producer: {{location: tests, spool: {{path: {spool:?}, max_size: 256MiB}}, listen: 127.0.0.1:0{producer}}}
 consumer: {{lease: {lease}ms, listen: 127.0.0.1:0}}

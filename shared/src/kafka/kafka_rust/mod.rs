@@ -264,7 +264,7 @@ impl Receiver for KafkaRust {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Format;
+    use crate::config::{Format, KafkaClient};
 
     #[test]
     fn partitions_are_grouped_by_leader_and_those_without_one_are_told() {
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn leaders_that_failed_come_last_and_the_latest_of_them_at_the_very_end() {
         let (brokers, topic, create_topic) = (Vec::new(), String::new(), TopicShape::default());
-        let config = KafkaConfig { brokers, topic, format: Format::Json, create_topic };
+        let config = KafkaConfig { client: KafkaClient::KafkaRust, brokers, topic, format: Format::Json, create_topic };
         let mut kafka = KafkaRust::new(&config);
         let order = |kafka: &KafkaRust| -> Vec<String> {
             let led = ["a:1", "b:1", "c:1"].map(|leader| (Arc::from(leader), ())).into();

@@ -1,0 +1,29 @@
+//! The seam over librdkafka: Kafka 3 and 4, TLS and SASL. The library reconnects, retries and finds leaders by itself;
+//! what it knows of troubles it tells by events, which [`context`] keeps and [`trouble`] puts into words. Delivery
+//! reports are the only proof of a delivery, and the reading side holds explicit offsets: no group is ever joined.
+
+mod context;
+mod receiver;
+mod sender;
+mod settings;
+mod topics;
+mod trouble;
+
+use std::thread;
+use std::time::Duration;
+
+pub(super) use self::receiver::LibrdkafkaReceiver;
+pub(super) use self::sender::LibrdkafkaSender;
+
+/// The longest a call may take.
+const CALL_LIMIT: Duration = Duration::from_secs(15);
+/// The longest that a question about the topic may take.
+const ASK_LIMIT: Duration = Duration::from_secs(7);
+
+/// Lets go of a client. Its end waits for the library's threads, and one of them may wait for a name server.
+fn discard<T: Send + 'static>(client: Option<T>) {
+    if let Some(client) = client {
+        // Without a thread for it, it ends here and now.
+        let _ = thread::Builder::new().name("kafka-end".to_owned()).spawn(move || drop(client));
+    }
+}

@@ -1,0 +1,309 @@
+//! Reading from chosen offsets. The library reads ahead; what it gives counts only where it is what was asked for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Message as _};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+use super::super::{Fetched, KafkaError, Message, OffsetRange, Receiver};
+use super::context::Context;
+use super::settings::{Files, Settings};
+use super::{ASK_LIMIT, discard, topics, trouble};
+use crate::config::{KafkaConfig, Security};
+
+/// How long to wait for a first message.
+const WAIT: Duration = Duration::from_millis(500);
+/// How long to wait for partitions whose reading begins just now, once there are messages of others.
+const BEGIN_LIMIT: Duration = Duration::from_millis(300);
+/// The most bytes of one call.
+const CALL_SIZE: usize = 4 << 20;
+/// How long to listen to what the library tells of troubles.
+const HEARING: Duration = Duration::from_millis(10);
+/// The library needs the name of a group although it joins none.
+const NO_GROUP: &str = "isitup-reader";
+
+type Client = BaseConsumer<Context>;
+
+/// Receives through librdkafka. Connects on first use.
+pub(in super::super) struct LibrdkafkaReceiver {
+    settings: Settings,
+    group: String,
+    client: Option<(Client, Files)>,
+    /// The offset that the library gives next, of each partition that it reads.
+    cursors: BTreeMap<i32, i64>,
+    /// How far each partition went when that was last told.
+    ends: BTreeMap<i32, i64>,
+    made: u64,
+    lost: u64,
+}
+
+/// What a call gathered.
+#[derive(Default)]
+struct Gathered {
+    messages: BTreeMap<i32, Vec<Message>>,
+    /// Partitions that were read to their end.
+    ended: BTreeSet<i32>,
+    bytes: usize,
+    /// Some offset is not there, and the library does not say of which partition.
+    is_out_of_range: bool,
+}
+
+impl LibrdkafkaReceiver {
+    /// Nothing is connected yet.
+    pub(in super::super) fn new(config: &KafkaConfig, security: &Security) -> Self {
+        Self {
+            settings: Settings::new(config, security),
+            group: NO_GROUP.to_owned(),
+            client: None,
+            cursors: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            made: 0,
+            lost: 0,
+        }
+    }
+
+    fn client(&mut self) -> Result<&Client, KafkaError> {
+        let files = self.settings.files();
+        if self.client.as_ref().is_some_and(|(client, read)| client.context().is_dead() || *read != files) {
+            self.restart();
+        }
+        if self.client.is_none() {
+            let context = Context::new(&self.settings);
+            let client = self.settings.consumer(&self.group).create_with_context(context);
+            self.client = Some((client.map_err(|error| trouble::of_creation(&error, &self.settings))?, files));
+            self.made += 1;
+        }
+        self.client.as_ref().map(|(client, _)| client).ok_or_else(no_client)
+    }
+
+    /// Makes the next call begin with a new client.
+    fn restart(&mut self) {
+        if let Some((client, _)) = self.client.take() {
+            self.lost += client.context().lost();
+            discard(Some(client));
+        }
+        self.cursors.clear();
+    }
+
+    /// Has the library read just these partitions, each from its offset. Gives those whose reading begins.
+    fn direct(&mut self, topic: &str, positions: &[(i32, i64)]) -> Result<BTreeSet<i32>, KafkaError> {
+        let wanted: BTreeMap<i32, i64> = positions.iter().copied().collect();
+        let is_kept = |(partition, cursor): (&i32, &i64)| wanted.get(partition) == Some(cursor);
+        let gone: Vec<i32> =
+            self.cursors.iter().filter(|entry| !is_kept(*entry)).map(|(partition, _)| *partition).collect();
+        let client = self.client()?;
+        let failed = |error: ClientError| KafkaError::Connection(format!("partitions cannot be assigned: {error}"));
+        if !gone.is_empty() {
+            let mut list = TopicPartitionList::new();
+            for partition in &gone {
+                list.add_partition(topic, *partition);
+            }
+            client.incremental_unassign(&list).map_err(failed)?;
+        }
+        self.cursors.retain(|partition, _| !gone.contains(partition));
+        let begun: BTreeSet<i32> = wanted.keys().copied().filter(|it| !self.cursors.contains_key(it)).collect();
+        if !begun.is_empty() {
+            let mut list = TopicPartitionList::new();
+            for (partition, next) in wanted.iter().filter(|(partition, _)| begun.contains(partition)) {
+                list.add_partition_offset(topic, *partition, Offset::Offset(*next)).map_err(failed)?;
+            }
+            self.client()?.incremental_assign(&list).map_err(failed)?;
+            self.cursors.extend(wanted.into_iter().filter(|(partition, _)| begun.contains(partition)));
+        }
+        Ok(begun)
+    }
+
+    /// Takes what the library has: waits for the first message, and a little for partitions of `begun`.
+    fn gather(&mut self, begun: &BTreeSet<i32>) -> Result<Gathered, KafkaError> {
+        let mut gathered = Gathered::default();
+        let (mut until, started) = (Instant::now() + WAIT, Instant::now());
+        while gathered.bytes < CALL_SIZE {
+            let Some((client, _)) = &self.client else { break };
+            let left = until.saturating_duration_since(Instant::now());
+            let Some(event) = client.poll(left) else { break };
+            match event {
+                Ok(message) => take(&mut gathered, &mut self.cursors, &message),
+                Err(ClientError::PartitionEOF(partition)) => {
+                    gathered.ended.insert(partition);
+                }
+                Err(error) => match error.rdkafka_error_code() {
+                    Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
+                        gathered.is_out_of_range = true;
+                        break;
+                    }
+                    // The context has kept what matters.
+                    _ => continue,
+                },
+            }
+            let is_here = |it: &i32| gathered.messages.contains_key(it) || gathered.ended.contains(it);
+            until = if begun.iter().all(is_here) {
+                if gathered.messages.is_empty() { until } else { Instant::now() }
+            } else {
+                until.min(started + BEGIN_LIMIT)
+            };
+        }
+        Ok(gathered)
+    }
+
+    /// What to tell of each partition. Of one that gave nothing, and whose end was not met, nothing is known.
+    fn tell(&mut self, gathered: Gathered) -> Vec<Fetched> {
+        let mut messages = gathered.messages;
+        for partition in gathered.ended {
+            messages.entry(partition).or_default();
+            if let Some(cursor) = self.cursors.get(&partition) {
+                self.ends.insert(partition, *cursor);
+            }
+        }
+        let told = messages.into_iter().map(|(partition, messages)| {
+            let cursor = self.cursors.get(&partition).copied();
+            let latest = self.ends.get(&partition).copied().max(cursor);
+            Fetched { partition, latest, messages: Ok(messages) }
+        });
+        told.collect()
+    }
+
+    /// Which of the positions are not in their partitions. They will be assigned anew.
+    fn find_out_of_range(&mut self, topic: &str, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError> {
+        let ranges = self.offsets(topic)?;
+        let mut told = Vec::new();
+        for (partition, next) in positions {
+            let Some(range) = ranges.get(partition) else { continue };
+            if *next < range.earliest || *next > range.latest {
+                let messages = Err(KafkaError::OffsetOutOfRange);
+                told.push(Fetched { partition: *partition, latest: None, messages });
+            }
+        }
+        // The library has stopped reading those that failed; which they were is known no better.
+        self.restart();
+        Ok(told)
+    }
+
+    /// One edge of each partition: its first offset or the one after its last.
+    fn edges(&self, topic: &str, partitions: &[i32], edge: Offset) -> Result<BTreeMap<i32, i64>, KafkaError> {
+        let Some((client, _)) = &self.client else { return Ok(BTreeMap::new()) };
+        let failed = |error: ClientError| {
+            client.context().trouble().unwrap_or_else(|| trouble::of_metadata(&error, &self.settings))
+        };
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition_offset(topic, *partition, edge).map_err(failed)?;
+        }
+        let found = client.offsets_for_times(list, ASK_LIMIT).map_err(failed)?;
+        let offset = |it: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match (it.error(), it.offset()) {
+            (Ok(()), Offset::Offset(offset)) => Some((it.partition(), offset)),
+            _ => None,
+        };
+        Ok(found.elements().into_iter().filter_map(offset).collect())
+    }
+
+    /// Lets the library tell what it has to tell beside messages.
+    fn hear(&self) {
+        if let Some((client, _)) = &self.client
+            && self.cursors.is_empty()
+        {
+            // Without a moment to wait it would end at the first of its log lines.
+            while client.poll(HEARING).is_some() {}
+        }
+    }
+}
+
+fn no_client() -> KafkaError {
+    KafkaError::Connection("there is no client".to_owned())
+}
+
+fn take(gathered: &mut Gathered, cursors: &mut BTreeMap<i32, i64>, message: &BorrowedMessage<'_>) {
+    let Some(cursor) = cursors.get_mut(&message.partition()) else { return };
+    if message.offset() < *cursor {
+        return;
+    }
+    *cursor = message.offset() + 1;
+    let value = message.payload().unwrap_or_default().to_vec();
+    gathered.bytes += value.len() + 100;
+    let messages = gathered.messages.entry(message.partition()).or_default();
+    messages.push(Message { offset: message.offset(), value });
+    gathered.ended.remove(&message.partition());
+}
+
+impl Receiver for LibrdkafkaReceiver {
+    fn offsets(&mut self, topic: &str) -> Result<BTreeMap<i32, OffsetRange>, KafkaError> {
+        let settings = self.settings.clone();
+        self.client()?;
+        let hear = || self.hear();
+        let client = self.client.as_ref().map(|(client, _)| client).ok_or_else(no_client)?;
+        let partitions = match topics::ask(client.client(), topic, &settings, ASK_LIMIT, hear) {
+            Ok(partitions) => partitions,
+            Err(error) => {
+                // It may have been set right meanwhile, in a file that only a new client reads.
+                if matches!(error, KafkaError::Setup(_)) {
+                    self.restart();
+                }
+                return Err(error);
+            }
+        };
+        let led: Vec<i32> = partitions.iter().filter(|it| it.has_leader).map(|it| it.number).collect();
+        let earliest = self.edges(topic, &led, Offset::Beginning)?;
+        let latest = self.edges(topic, &led, Offset::End)?;
+        let range = |partition: &i32| {
+            let range = OffsetRange { earliest: *earliest.get(partition)?, latest: *latest.get(partition)? };
+            (range.earliest >= 0 && range.latest >= range.earliest).then_some((*partition, range))
+        };
+        let ranges: BTreeMap<i32, OffsetRange> = led.iter().filter_map(range).collect();
+        if ranges.len() < led.len() || ranges.is_empty() {
+            return Err(KafkaError::LeaderMoving("not every partition tells its offsets".to_owned()));
+        }
+        self.ends = ranges.iter().map(|(partition, range)| (*partition, range.latest)).collect();
+        Ok(ranges)
+    }
+
+    fn fetch(&mut self, topic: &str, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError> {
+        let begun = self.direct(topic, positions)?;
+        if let Some((client, _)) = &self.client {
+            client.context().forget_trouble();
+        }
+        let gathered = self.gather(&begun)?;
+        if gathered.is_out_of_range && gathered.messages.is_empty() {
+            return self.find_out_of_range(topic, positions);
+        }
+        let told = self.tell(gathered);
+        let trouble = self.client.as_ref().and_then(|(client, _)| client.context().trouble());
+        match trouble {
+            Some(error) if told.is_empty() => {
+                if matches!(error, KafkaError::Setup(_)) {
+                    self.restart();
+                }
+                Err(error)
+            }
+            _ => Ok(told),
+        }
+    }
+
+    fn mirror_offsets(&mut self, group: &str, topic: &str, positions: &[(i32, i64)]) -> Result<(), KafkaError> {
+        if positions.is_empty() {
+            return Ok(());
+        }
+        if self.group != group {
+            self.restart();
+            group.clone_into(&mut self.group);
+        }
+        let failed = |error: ClientError| KafkaError::Refused(format!("offsets cannot be shown: {error}"));
+        let mut list = TopicPartitionList::new();
+        for (partition, next) in positions {
+            list.add_partition_offset(topic, *partition, Offset::Offset(*next)).map_err(failed)?;
+        }
+        self.client()?.commit(&list, CommitMode::Sync).map_err(failed)
+    }
+
+    fn connects(&self) -> u64 {
+        let lost = self.client.as_ref().map_or(0, |(client, _)| client.context().lost());
+        self.made + self.lost + lost
+    }
+}
+
+impl Drop for LibrdkafkaReceiver {
+    fn drop(&mut self) {
+        self.restart();
+    }
+}

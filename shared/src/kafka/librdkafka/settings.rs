@@ -1,0 +1,142 @@
+//! What differs from librdkafka's own settings, and why. Their meaning:
+//! <https://github.com/confluentinc/librdkafka/blob/v2.12.1/CONFIGURATION.md>.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use rdkafka::ClientConfig;
+
+use crate::config::{KafkaConfig, KafkaTls, Security, TopicShape};
+
+/// The most bytes of a batch: a broker refuses one above 1 MiB (`max.message.bytes`), and framing needs some of that.
+pub(super) const BATCH_LIMIT: usize = 900_000;
+
+/// How the brokers are reached.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) brokers: String,
+    pub(super) security: Security,
+    pub(super) shape: TopicShape,
+}
+
+impl Settings {
+    pub(super) fn new(config: &KafkaConfig, security: &Security) -> Self {
+        Self { brokers: config.brokers.join(","), security: security.clone(), shape: config.create_topic }
+    }
+
+    /// What both sides share.
+    fn common(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "isitup")
+            // A cable that was pulled is to be noticed within seconds; the defaults are 60 s and 30 s.
+            .set("socket.timeout.ms", "10000")
+            .set("socket.connection.setup.timeout.ms", "5000")
+            .set("socket.keepalive.enable", "true")
+            .set("reconnect.backoff.ms", "100")
+            .set("reconnect.backoff.max.ms", "2000")
+            // A leader that moved, or a topic that was made anew, is found soon.
+            .set("topic.metadata.refresh.interval.ms", "10000");
+        self.secure(&mut config);
+        config
+    }
+
+    fn secure(&self, config: &mut ClientConfig) {
+        match &self.security {
+            Security::Plaintext => {
+                config.set("security.protocol", "plaintext");
+            }
+            Security::Tls(tls) => {
+                config.set("security.protocol", "ssl");
+                encrypt(config, tls);
+            }
+            Security::Sasl(tls, sasl) => {
+                config
+                    .set("security.protocol", "sasl_ssl")
+                    .set("sasl.mechanism", sasl.mechanism.name())
+                    .set("sasl.username", &sasl.username)
+                    .set("sasl.password", sasl.password.expose());
+                encrypt(config, tls);
+            }
+        }
+    }
+
+    /// For making topics.
+    pub(super) fn admin(&self) -> ClientConfig {
+        self.common()
+    }
+
+    /// The sending side, with batches of at most so many bytes.
+    pub(super) fn producer(&self, batch_limit: usize) -> ClientConfig {
+        let mut config = self.common();
+        config
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            // What there is is sent at once; while five requests are under way, the rest gathers into batches by itself.
+            .set("linger.ms", "0")
+            .set("batch.size", batch_limit.to_string())
+            // The broker's limit counts, not one of our own.
+            .set("message.max.bytes", "10000000")
+            .set("request.timeout.ms", "10000")
+            .set("message.timeout.ms", "60000")
+            .set("queue.buffering.max.kbytes", "65536")
+            // A topic is made with the configured number of partitions, not with the broker's.
+            .set("allow.auto.create.topics", "false");
+        config
+    }
+
+    /// The reading side. It joins no group, but the library wants the name of one.
+    pub(super) fn consumer(&self, group: &str) -> ClientConfig {
+        let mut config = self.common();
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            // Where an offset is gone, that is told, and never jumped over.
+            .set("auto.offset.reset", "error")
+            .set("enable.partition.eof", "true")
+            .set("session.timeout.ms", "6000")
+            .set("fetch.wait.max.ms", "500")
+            .set("fetch.error.backoff.ms", "200")
+            // The default lets a full queue rest for a second although it is emptied at once.
+            .set("fetch.queue.backoff.ms", "20")
+            // What is read ahead; the default of 64 MiB is more than the whole consumer needs otherwise.
+            .set("queued.max.messages.kbytes", "8192")
+            .set("queued.min.messages", "20000")
+            .set("check.crcs", "true");
+        config
+    }
+
+    /// The certificates as they are on disk now.
+    pub(super) fn files(&self) -> Files {
+        let tls = match &self.security {
+            Security::Plaintext => return Files::default(),
+            Security::Tls(tls) | Security::Sasl(tls, _) => tls,
+        };
+        let pair = tls.identity.iter().flat_map(|pair| [&pair.cert_file, &pair.key_file]);
+        Files(tls.ca_file.iter().chain(pair).map(|path| (path.clone(), stamp(path))).collect())
+    }
+}
+
+/// Files, and when and with what size each was written; the library reads them once, when a client is made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Files(Vec<(PathBuf, Option<(SystemTime, u64)>)>);
+
+fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+fn encrypt(config: &mut ClientConfig, tls: &KafkaTls) {
+    config.set("enable.ssl.certificate.verification", "true").set("ssl.endpoint.identification.algorithm", "https");
+    if let Some(file) = &tls.ca_file {
+        config.set("ssl.ca.location", file.to_string_lossy());
+    }
+    if let Some(pair) = &tls.identity {
+        config
+            .set("ssl.certificate.location", pair.cert_file.to_string_lossy())
+            .set("ssl.key.location", pair.key_file.to_string_lossy());
+    }
+}

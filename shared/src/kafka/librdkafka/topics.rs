@@ -1,0 +1,120 @@
+//! What the cluster says of a topic, and making it where it is missing.
+
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::Client;
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::metadata::{Metadata, MetadataTopic};
+
+use super::super::KafkaError;
+use super::context::Context;
+use super::settings::Settings;
+use super::trouble;
+
+/// How long a broker may take to make a topic.
+const CREATION_LIMIT: Duration = Duration::from_secs(7);
+
+/// A partition, and whether some broker leads it now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Partition {
+    pub(super) number: i32,
+    pub(super) has_leader: bool,
+}
+
+/// The partitions of `topic`. Gives up as soon as the library has named a trouble that only a setting can mend; `hear`
+/// lets it tell.
+pub(super) fn ask(
+    client: &Client<Context>,
+    topic: &str,
+    settings: &Settings,
+    limit: Duration,
+    hear: impl Fn(),
+) -> Result<Vec<Partition>, KafkaError> {
+    let until = Instant::now() + limit;
+    let mut slice = Duration::from_millis(500);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let error = match client.fetch_metadata(Some(topic), slice.min(left)) {
+            Ok(metadata) => match judge(&metadata, topic, settings) {
+                Err(KafkaError::LeaderMoving(_)) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(50));
+                    continue;
+                }
+                answer => return answer,
+            },
+            Err(error) => error,
+        };
+        hear();
+        let trouble = client.context().trouble();
+        if let Some(setup @ KafkaError::Setup(_)) = trouble {
+            return Err(setup);
+        }
+        if Instant::now() >= until {
+            return Err(trouble.unwrap_or_else(|| trouble::of_metadata(&error, settings)));
+        }
+        // A far broker needs more than the first slice; a refused connection ends it at once.
+        std::thread::sleep(Duration::from_millis(20));
+        slice *= 2;
+    }
+}
+
+fn judge(metadata: &Metadata, topic: &str, settings: &Settings) -> Result<Vec<Partition>, KafkaError> {
+    let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
+        return Err(no_topic(topic, settings));
+    };
+    match found.error().map(RDKafkaErrorCode::from) {
+        None => {}
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+            return Err(no_topic(topic, settings));
+        }
+        Some(code) => return Err(trouble::of_topic(code, topic, settings)),
+    }
+    if found.partitions().is_empty() {
+        return Err(KafkaError::LeaderMoving("the topic has no partitions yet".to_owned()));
+    }
+    Ok(partitions(found))
+}
+
+fn partitions(topic: &MetadataTopic) -> Vec<Partition> {
+    let partition =
+        |it: &rdkafka::metadata::MetadataPartition| Partition { number: it.id(), has_leader: it.leader() >= 0 };
+    topic.partitions().iter().map(partition).collect()
+}
+
+fn no_topic(topic: &str, settings: &Settings) -> KafkaError {
+    KafkaError::NoTopic {
+        topic: topic.to_owned(),
+        brokers: settings.brokers.clone(),
+        partitions: settings.shape.partitions,
+        replication_factor: settings.shape.replication_factor,
+    }
+}
+
+/// Makes `topic` with the configured shape. Well, too, when somebody else was faster.
+pub(super) fn create(topic: &str, settings: &Settings) -> Result<(), KafkaError> {
+    let (partitions, replicas) = (settings.shape.partitions, settings.shape.replication_factor);
+    let wanted = NewTopic::new(
+        topic,
+        i32::try_from(partitions).unwrap_or(i32::MAX),
+        TopicReplication::Fixed(i32::from(replicas)),
+    )
+    .set("message.timestamp.type", "LogAppendTime");
+    let failed = |error: &ClientError| trouble::of_metadata(error, settings);
+    let config: ClientConfig = settings.admin();
+    let admin: AdminClient<Context> =
+        config.create_with_context(Context::new(settings)).map_err(|error| trouble::of_creation(&error, settings))?;
+    let options = AdminOptions::new().request_timeout(Some(CREATION_LIMIT)).operation_timeout(Some(CREATION_LIMIT));
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .map_err(|error| KafkaError::Connection(format!("no runtime to make the topic with: {error}")))?;
+    let results = runtime.block_on(admin.create_topics([&wanted], &options)).map_err(|error| failed(&error))?;
+    match results.into_iter().next() {
+        None | Some(Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {
+            log::info!("made topic {topic} with {partitions} partitions and {replicas} replicas of each");
+            Ok(())
+        }
+        Some(Err((_, code))) => Err(trouble::of_creating(code, &no_topic(topic, settings), settings)),
+    }
+}

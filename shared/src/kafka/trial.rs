@@ -1,0 +1,36 @@
+//! Trying the way to Kafka once, for people who want to know before they start a service.
+
+use crate::config::KafkaConfig;
+
+use super::{KafkaError, receiver, sender};
+
+/// What a producer needs of Kafka, short of writing: brokers that answer and a topic, which is made where it is missing.
+/// Gives what was found, in words.
+///
+/// # Errors
+/// What a producer would meet.
+pub fn try_sending(config: &KafkaConfig) -> Result<String, KafkaError> {
+    let partitions = sender(config).partition_count(&config.topic)?;
+    Ok(format!(
+        "topic {} at {} has {partitions} partitions ({})",
+        config.topic,
+        config.brokers.join(","),
+        config.client
+    ))
+}
+
+/// What a consumer needs of Kafka: brokers that answer, a topic, and the right to read it. Gives what was found, in words.
+///
+/// # Errors
+/// What a consumer would meet.
+pub fn try_receiving(config: &KafkaConfig) -> Result<String, KafkaError> {
+    let mut receiver = receiver(config);
+    let ranges = receiver.offsets(&config.topic)?;
+    let messages: i64 = ranges.values().map(|range| range.latest - range.earliest).sum();
+    let positions: Vec<(i32, i64)> = ranges.iter().map(|(partition, range)| (*partition, range.earliest)).collect();
+    for fetched in receiver.fetch(&config.topic, &positions)? {
+        fetched.messages?;
+    }
+    let (topic, brokers, client) = (&config.topic, config.brokers.join(","), &config.client);
+    Ok(format!("topic {topic} at {brokers} has {} partitions with {messages} messages ({client})", ranges.len()))
+}
