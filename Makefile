@@ -34,7 +34,7 @@ endif
 include dev/$(WAY).mk
 
 .PHONY: help small deps run-dev rebuild-dev stop-dev peek-data round-trip run-prod setup-database \
-	fmt lint test test-compose test-faults test-protections check doc deny machete bench fuzz image dist sbom dev
+	fmt lint test test-clients test-compose test-faults test-protections check doc deny machete bench fuzz image dist sbom dev
 
 help: ## print this
 	@echo "isitup: make TARGET"; echo
@@ -84,6 +84,16 @@ test-faults: deps ## the long tests under faults, then a storm of all of them (R
 
 test-compose: ## on a Docker engine: the very Dockerfiles and compose files, dev and prod, with faults (CELLS=v1+legacy chooses)
 	@tests/compose/run
+
+# kafka-rust is what `make test` runs on: tests/e2e/harness/lane.rs says what each of them is.
+LANES ?= librdkafka librdkafka-4 mtls scram
+test-clients: deps ## the end-to-end tests on other Kafkas, by other clients (LANES="librdkafka-4 mtls" chooses)
+	$(CARGO) build --workspace $(LOCKED)
+	$(CARGO) build --workspace $(FAILPOINTS) $(LOCKED)
+	@for lane in $(LANES); do \
+		echo "lane $$lane"; \
+		ISITUP_TEST_KAFKA=$$lane $(CARGO) test -p isitup-tests --test e2e $(LOCKED) || exit 1; \
+	done
 
 test-protections: deps ## take out each protection in turn and see the tests named for it fail (ONLY="02 03-locks" chooses)
 	tests/protections/run $(ONLY)

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use crate::commands::audit::AuditArgs;
 use crate::commands::check_config::CheckConfigArgs;
+use crate::commands::decode::DecodeArgs;
 use crate::commands::drop::DropArgs;
 use crate::commands::peek::PeekArgs;
 use crate::commands::rejected::RejectedCommand;
@@ -45,6 +46,7 @@ Examples:
   isitup-consumer check-config -c config.yml --connect    is all there that it needs?
   isitup-consumer audit -c config.yml                     prove that nothing is missing or doubled
   isitup-consumer rejected list -c config.yml             messages that could not be stored, and why
+  kcat -C -t TOPIC -c 1 -f %s | isitup-consumer decode    show one message, in whichever format
 
 Exit codes: 0 well, 1 the answer is no, 2 bad usage or configuration, 3 a service could not be reached.";
 
@@ -68,6 +70,8 @@ pub(crate) enum Command {
     /// Messages that could not be stored: list them, show one, try them again
     #[command(subcommand)]
     Rejected(RejectedCommand),
+    /// Print a message of the topic, JSON or Avro, from a file or standard input; exit code 1 if it would be rejected
+    Decode(DecodeArgs),
     /// Read the configuration and tell all that is wrong with it
     CheckConfig(CheckConfigArgs),
     /// Ask the running consumer whether it is alive; for container health checks

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, ErrorKind, Write};
 
-use isitup_shared::event::{self, Body};
+use isitup_shared::event::{self, AVRO_MARKER, Body};
 use isitup_shared::kafka::{KafkaError, OffsetRange, Receiver};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
@@ -108,17 +108,19 @@ impl Console<'_> {
     }
 }
 
-/// Prints one message, where it is a check. It is printed as it came: one line of JSON is what the producer writes.
+/// Prints one message, where it is a check. JSON is printed as it came: one line is what the producer writes.
 fn print(out: &mut impl Write, message: &[u8]) -> io::Result<()> {
-    match event::decode(message) {
-        Ok(event) if matches!(event.body, Body::Check(_)) => {}
+    let event = match event::decode(message) {
+        Ok(event) if matches!(event.body, Body::Check(_)) => event,
         Ok(_) => return Ok(()),
         Err(error) => {
             log::warn!("a message that is no event was left out: {error}");
             return Ok(());
         }
-    }
-    if message.contains(&b'\n') || message.contains(&b'\r') {
+    };
+    if message.starts_with(&AVRO_MARKER) {
+        out.write_all(event.to_json().as_bytes())?;
+    } else if message.contains(&b'\n') || message.contains(&b'\r') {
         // Someone else's JSON over several lines.
         let value: serde_json::Value = serde_json::from_slice(message)?;
         serde_json::to_writer(&mut *out, &value)?;
@@ -130,11 +132,14 @@ fn print(out: &mut impl Write, message: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use isitup_shared::config::Format;
+    use isitup_shared::event::{Draft, Sealer};
+
     use super::*;
 
-    fn printed(message: &str) -> String {
+    fn printed(message: impl AsRef<[u8]>) -> String {
         let mut out = Vec::new();
-        print(&mut out, message.as_bytes()).unwrap();
+        print(&mut out, message.as_ref()).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -145,6 +150,17 @@ mod tests {
         assert_eq!(printed(CHECK), format!("{CHECK}\n"));
         let spread = CHECK.replace("\"v\":1,", "\n  \"v\": 1,\n");
         assert_eq!(printed(&spread).lines().count(), 1);
+    }
+
+    #[test]
+    fn a_check_in_avro_is_printed_as_the_same_in_json() {
+        let event = event::decode(CHECK.as_bytes()).unwrap();
+        let sealer = Sealer::new(event.envelope.producer_id, &event.envelope.location);
+        let avro = sealer.seal(&Draft::new(&event.body, Format::Avro), event.envelope.seq);
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        let mut expected = value(CHECK);
+        expected["redirects"] = 0.into();
+        assert_eq!((printed(&avro).lines().count(), value(&printed(&avro))), (1, expected));
     }
 
     #[test]

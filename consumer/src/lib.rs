@@ -57,6 +57,7 @@ fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
     match &command {
         Command::Completions { shell } => return Ok(documents::completions(*shell).map(|()| Answer::Yes)?),
         Command::Manual { folder } => return Ok(documents::manual(folder).map(|()| Answer::Yes)?),
+        Command::Decode(args) => return commands::decode::run(args),
         _ => {}
     }
     let needs_postgres = match &command {
@@ -84,7 +85,7 @@ fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
         Command::Rejected(command) => commands::rejected::run(&context, &command),
         Command::CheckConfig(args) => commands::check_config::run(&context.config, &args),
         Command::Health => commands::health::run(&context.config),
-        // Made above, where no configuration was needed yet.
-        Command::Completions { .. } | Command::Manual { .. } => Ok(Answer::Yes),
+        // Done above, where no configuration was needed yet.
+        Command::Completions { .. } | Command::Manual { .. } | Command::Decode(_) => Ok(Answer::Yes),
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use isitup_shared::event::{Body, ClockStep, Draft, Gap, GapReason, ProducerReport, ProducerState};
+use isitup_shared::event::{Body, ClockStep, Gap, GapReason, ProducerReport, ProducerState};
 use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
@@ -267,7 +267,7 @@ impl Dispatcher {
 
     fn tell(&self, step: ClockStep) {
         log::warn!("the wall clock jumped by {} ms; the schedule follows it", step.step_us / 1000);
-        self.intake.put(Draft::new(&Body::ClockStep(step)), Vec::new());
+        self.intake.put(self.intake.draft(&Body::ClockStep(step)), Vec::new());
     }
 
     fn declare_missed(&mut self) {
@@ -284,7 +284,7 @@ impl Dispatcher {
 
     fn declare(&self, gap: Gap, closes: Vec<UtcTime>) {
         self.metrics.count_gap(gap.reason);
-        self.intake.put(Draft::new(&Body::Gap(gap)), closes);
+        self.intake.put(self.intake.draft(&Body::Gap(gap)), closes);
     }
 
     fn report(&self, state: ProducerState) {
@@ -295,7 +295,7 @@ impl Dispatcher {
         let Identification { config_hash, site_count } = self.identification.clone();
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let report = ProducerReport { state, at, site_count, config_hash, version };
-        self.intake.put(Draft::new(&Body::Producer(report)), Vec::new());
+        self.intake.put(self.intake.draft(&Body::Producer(report)), Vec::new());
     }
 
     /// No new checks; those in flight end or are cut off; the last events go to the spool.

@@ -69,7 +69,7 @@ pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
     let trust = Trust::system().context("reading the trusted certificates")?.denying(&settings.producer.deny_networks);
-    let spool = Spool::open(&settings.producer.spool, &settings.producer.location)?;
+    let spool = Spool::open(&settings.producer.spool, &settings.producer.location, settings.kafka.format)?;
     let (before, producer_id) = (Before { settled: spool.settled, last: spool.last_accepted }, spool.producer_id);
     for gap in &spool.declared {
         log::warn!("the spool was damaged; declared gone: {:?}", gap.seqs);

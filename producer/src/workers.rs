@@ -263,14 +263,14 @@ impl Worker<'_> {
             Ok(checks) => {
                 checks.iter().for_each(|check| metrics.count(check));
                 job.state.flight.is_slow.store(checks.iter().any(is_slow), Ordering::Relaxed);
-                checks.into_iter().map(|check| Draft::new(&Body::Check(Box::new(check)))).collect()
+                checks.into_iter().map(|check| self.intake.draft(&Body::Check(Box::new(check)))).collect()
             }
             Err(_) => {
                 log::error!("the check of {} panicked: a defect in isitup; its slot is declared a gap", site.name);
                 metrics.panics.inc();
                 self.checker = Checker::new(&self.pool.trust);
                 let sites = Some(vec![site.name.to_string()]);
-                vec![Draft::new(&Body::Gap(Gap::of_span(GapReason::Overrun, job.slot, job.slot, sites)))]
+                vec![self.intake.draft(&Body::Gap(Gap::of_span(GapReason::Overrun, job.slot, job.slot, sites)))]
             }
         };
         if job.state.end() {

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use isitup_producer::spool::{Ledger, Spool, Stored};
-use isitup_shared::config::SpoolConfig;
+use isitup_shared::config::{Format, SpoolConfig};
 use isitup_shared::event::{Body, Check, Draft, Gap, decode};
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
@@ -35,7 +35,7 @@ fn slot(begin: UtcTime, number: u64) -> UtcTime {
 }
 
 fn draft(slot: UtcTime) -> Draft {
-    Draft::new(&Body::Check(Box::new(Check::up("site", "https://example.com/", slot))))
+    Draft::new(&Body::Check(Box::new(Check::up("site", "https://example.com/", slot))), Format::Json)
 }
 
 /// Three segments of twelve events each: every start begins another one. Gives when the first of them began its work.
@@ -45,7 +45,7 @@ fn make(folder: &Path) -> UtcTime {
         let (ledger, shutdown) = (Arc::new(Ledger::default()), Shutdown::new());
         shutdown.trigger();
         let (intake, mut feed, handle) =
-            Spool::open(&config(folder), "here").unwrap().start(Arc::clone(&ledger), shutdown).unwrap();
+            Spool::open(&config(folder), "here", Format::Json).unwrap().start(Arc::clone(&ledger), shutdown).unwrap();
         let begin = *begin.get_or_insert_with(UtcTime::now);
         for slot in (run * IN_EACH + 1..=(run + 1) * IN_EACH).map(|number| slot(begin, number)) {
             ledger.open(slot);
@@ -140,7 +140,7 @@ fn faults(
                 Damage::Gone => true,
             }
     };
-    let spool = match Spool::open(&config(folder), "here") {
+    let spool = match Spool::open(&config(folder), "here", Format::Json) {
         Ok(spool) => spool,
         Err(error) => return vec![format!("it does not open: {error}")],
     };
@@ -148,7 +148,10 @@ fn faults(
     let shutdown = Shutdown::new();
     shutdown.trigger();
     let (intake, mut feed, handle) = spool.start(Arc::new(Ledger::default()), shutdown).unwrap();
-    intake.put(Draft::new(&Body::Check(Box::new(Check::up("probe", "https://example.com/", slot(0))))), Vec::new());
+    intake.put(
+        Draft::new(&Body::Check(Box::new(Check::up("probe", "https://example.com/", slot(0)))), Format::Json),
+        Vec::new(),
+    );
     let mut events: Vec<Stored> = Vec::new();
     for _ in 0..200 {
         events.extend(feed.take(1000, Duration::from_millis(20)).unwrap());
@@ -207,7 +210,7 @@ fn faults(
         Some(settled) if settled > slot(last) => faults.push(format!("settled until {settled}: later than ever")),
         Some(_) => {}
     }
-    match Spool::open(&config(folder), "here") {
+    match Spool::open(&config(folder), "here", Format::Json) {
         Ok(again) if again.declared.is_empty() => {}
         Ok(again) => faults.push(format!("declared once more: {:?}", again.declared)),
         Err(error) => faults.push(format!("it does not open again: {error}")),

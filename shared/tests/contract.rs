@@ -2,6 +2,7 @@
 
 use std::{env, fs};
 
+use isitup_shared::config::Format;
 use isitup_shared::event::{
     Body, Check, ClockStep, Draft, Event, FailureKind, Gap, GapReason, Outcome, ProducerReport, ProducerState, Rank,
     SCHEMA_VERSION, Sealer, Timings, decode, json_schema,
@@ -80,7 +81,7 @@ fn one_of_each() -> Vec<Body> {
 }
 
 fn seal(body: &Body, seq: u64) -> Vec<u8> {
-    Sealer::new(Uuid::nil(), "here").seal(&Draft::new(body), seq)
+    Sealer::new(Uuid::nil(), "here").seal(&Draft::new(body, Format::Json), seq)
 }
 
 #[test]
@@ -185,7 +186,7 @@ fn what_is_no_event_is_refused_with_the_reason() {
 
 #[test]
 fn a_site_that_is_up_is_the_first_to_go_and_gaps_never_are() {
-    let ranks: Vec<Rank> = one_of_each().iter().map(|body| Draft::new(body).rank()).collect();
+    let ranks: Vec<Rank> = one_of_each().iter().map(|body| Draft::new(body, Format::Json).rank()).collect();
     assert_eq!(ranks[..3], [Rank::Routine, Rank::Outage, Rank::Account]);
 }
 
@@ -202,7 +203,7 @@ proptest! {
             outcome: Outcome::down(FailureKind::Protocol, detail),
             ..check()
         }));
-        let message = Sealer::new(Uuid::nil(), &location).seal(&Draft::new(&body), 1);
+        let message = Sealer::new(Uuid::nil(), &location).seal(&Draft::new(&body, Format::Json), 1);
         let event = decode(&message).unwrap();
         prop_assert_eq!(event.body, body);
         prop_assert_eq!(event.envelope.location, location);

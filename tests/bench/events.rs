@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use isitup_shared::config::Format;
 use isitup_shared::event::{Body, Check, Draft, FailureKind, Outcome, Sealer, Timings};
 use isitup_shared::kafka::{self, Record, partition_for};
 use isitup_shared::time::UtcTime;
@@ -78,7 +79,7 @@ impl Events {
         let partitions = sender.partition_count(&plan.topic())?;
         let sealer = Sealer::new(self.producer_id, "bench");
         let drafts: Vec<(u64, Draft)> =
-            self.iter().map(|(seq, check)| (seq, Draft::new(&Body::Check(Box::new(check))))).collect();
+            self.iter().map(|(seq, check)| (seq, Draft::new(&Body::Check(Box::new(check)), Format::Json))).collect();
         for drafts in drafts.chunks(AT_ONCE) {
             let messages: Vec<_> =
                 drafts.iter().map(|(seq, draft)| (sealer.key(draft), sealer.seal(draft, *seq))).collect();

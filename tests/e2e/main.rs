@@ -13,6 +13,7 @@
 )]
 
 mod audit;
+mod avro;
 mod clock;
 mod commands;
 mod consumers;

@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use isitup_producer::spool::{Ledger, Spool, Stored};
-use isitup_shared::config::SpoolConfig;
+use isitup_shared::config::{Format, SpoolConfig};
 use isitup_shared::event::{Body, Check, Draft, Gap, GapReason, decode};
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
@@ -173,14 +173,14 @@ struct Reopened {
 
 fn reopen(folder: &Path) -> Result<Reopened, String> {
     let config = SpoolConfig { path: folder.to_owned(), max_size: 1 << 30 };
-    let spool = Spool::open(&config, "tests").map_err(|error| format!("it does not open: {error}"))?;
+    let spool = Spool::open(&config, "tests", Format::Json).map_err(|error| format!("it does not open: {error}"))?;
     let (settled, declared) = (spool.settled, spool.declared.clone());
     // The end has come already: nothing waits.
     let shutdown = Shutdown::new();
     shutdown.trigger();
     let (intake, mut feed, handle) = spool.start(Arc::new(Ledger::default()), shutdown).unwrap();
     intake.put(
-        Draft::new(&Body::Check(Box::new(Check::up("probe", "https://example.com/", UtcTime::EPOCH)))),
+        Draft::new(&Body::Check(Box::new(Check::up("probe", "https://example.com/", UtcTime::EPOCH))), Format::Json),
         Vec::new(),
     );
     let mut events = Vec::new();
@@ -259,8 +259,8 @@ fn faults(folder: &Path, word: &Word, told: &Told) -> Result<Vec<String>, String
         None if word.kept.iter().any(|seq| told[seq].1.is_some()) => faults.push("it forgot the settled time".into()),
         None => {}
     }
-    let again =
-        Spool::open(&SpoolConfig { path: folder.to_owned(), max_size: 1 << 30 }, "tests").map_err(|e| e.to_string())?;
+    let again = Spool::open(&SpoolConfig { path: folder.to_owned(), max_size: 1 << 30 }, "tests", Format::Json)
+        .map_err(|e| e.to_string())?;
     if !again.declared.is_empty() {
         faults.push(format!("declared once more at the next start: {:?}", again.declared));
     }
@@ -418,10 +418,10 @@ fn whatever_a_power_loss_leaves_of_a_busy_spool_nothing_that_was_kept_is_lost_an
 /// Makes a spool in `folder` that has seen `count` events, all of them acknowledged.
 fn fill(folder: &Path, count: u64) {
     let config = SpoolConfig { path: folder.to_owned(), max_size: 1 << 30 };
-    let spool = Spool::open(&config, "tests").unwrap();
+    let spool = Spool::open(&config, "tests", Format::Json).unwrap();
     let (intake, mut feed, handle) = spool.start(Arc::new(Ledger::default()), Shutdown::new()).unwrap();
     let check = Check::up("a", "https://example.com/", UtcTime::EPOCH);
-    let draft = Draft::new(&Body::Check(Box::new(check)));
+    let draft = Draft::new(&Body::Check(Box::new(check)), Format::Json);
     (0..count).for_each(|_| intake.put(draft.clone(), Vec::new()));
     while feed.taken() < count {
         let events = feed.take(10_000, Duration::from_millis(50)).unwrap();

@@ -2,8 +2,10 @@
 
 pub(crate) mod audit;
 pub(crate) mod check_config;
+pub(crate) mod decode;
 pub(crate) mod drop;
 pub(crate) mod health;
+mod message;
 pub(crate) mod migrate;
 pub(crate) mod peek;
 pub(crate) mod rejected;

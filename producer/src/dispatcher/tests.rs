@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use isitup_shared::config::SpoolConfig;
+use isitup_shared::config::{Format, SpoolConfig};
 use isitup_shared::event::decode;
 use prometheus_client::registry::Registry;
 
@@ -19,7 +19,7 @@ fn slots_between_the_last_look_and_a_step_of_the_clock_are_begun_or_declared() {
     let config = SpoolConfig { path: folder.path().join("spool"), max_size: 1 << 30 };
     let (ledger, shutdown) = (Arc::new(Ledger::default()), Shutdown::new());
     let (intake, mut feed, handle) =
-        Spool::open(&config, "here").unwrap().start(Arc::clone(&ledger), shutdown.clone()).unwrap();
+        Spool::open(&config, "here", Format::Json).unwrap().start(Arc::clone(&ledger), shutdown.clone()).unwrap();
     let (trust, metrics) = (Trust::only([]).unwrap(), Metrics::new(&mut Registry::default()));
     let jury = Jury::new(Reference::new(&trust, Vec::new()), shutdown);
     let workers = Workers::new(2, trust, jury, intake.clone(), metrics.clone());

@@ -9,7 +9,7 @@ use std::thread;
 
 use crossbeam_channel::{Sender, unbounded};
 use indicatif::{ProgressBar, ProgressStyle};
-use isitup_shared::config::{Problems, ProducerConfig};
+use isitup_shared::config::{Format, Problems, ProducerConfig};
 use isitup_shared::event::{Body, Check, Draft, Outcome, Sealer};
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
@@ -143,7 +143,7 @@ fn tell(site: &Site, examination: &Examination, index: usize, json: bool) {
 }
 
 fn event(check: &Check, number: usize) -> String {
-    let draft = Draft::new(&Body::Check(Box::new(check.clone())));
+    let draft = Draft::new(&Body::Check(Box::new(check.clone())), Format::Json);
     String::from_utf8_lossy(&Sealer::new(Uuid::nil(), LOCATION).seal(&draft, number as u64)).into_owned()
 }
 

@@ -8,13 +8,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, bounded};
-use isitup_shared::event::Gap;
+use isitup_shared::config::Format;
+use isitup_shared::event::{Body, Draft, Gap};
 use isitup_shared::time::UtcTime;
 
 use super::intake::Entry;
 use super::loss;
 use super::record::Stored;
-use super::recovery::draft;
 use super::segment;
 use super::writer::HANDING_WINDOW;
 use super::{Shared, State};
@@ -24,6 +24,7 @@ use super::{Shared, State};
 pub struct Feed {
     shared: Arc<Shared>,
     writer: Sender<Entry>,
+    format: Format,
     /// All events up to this number were given out.
     taken: u64,
     /// Events given out and not yet acknowledged.
@@ -45,9 +46,9 @@ enum Next {
 }
 
 impl Feed {
-    pub(super) fn new(shared: Arc<Shared>, writer: Sender<Entry>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, writer: Sender<Entry>, format: Format) -> Self {
         let taken = shared.acked.load(Ordering::Acquire);
-        Self { shared, writer, taken, outstanding: 0, searched: 0, read_back: VecDeque::new() }
+        Self { shared, writer, format, taken, outstanding: 0, searched: 0, read_back: VecDeque::new() }
     }
 
     /// The next events, at most `most`; waits for them up to `at_most` and may come back with none.
@@ -150,7 +151,8 @@ impl Feed {
             log::error!("the spool was damaged while it was open; declared gone: {:?}", gap.seqs);
             let count = gap.seqs.map_or(0, |range| range.last - range.first + 1);
             self.shared.depth.fetch_sub(i64::try_from(count).unwrap_or(0), Ordering::Relaxed);
-            self.writer.send(Entry::Event { draft: draft(gap), closes: Vec::new() }).map_err(ended)?;
+            let draft = Draft::new(&Body::Gap(gap.clone()), self.format);
+            self.writer.send(Entry::Event { draft, closes: Vec::new() }).map_err(ended)?;
         }
         let (done, is_done) = bounded(1);
         self.writer.send(Entry::Sync(done)).map_err(ended)?;

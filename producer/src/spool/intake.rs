@@ -7,7 +7,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Sender, bounded};
-use isitup_shared::event::Draft;
+use isitup_shared::config::Format;
+use isitup_shared::event::{Body, Draft};
 use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
@@ -36,9 +37,15 @@ pub(super) enum Entry {
 #[derive(Clone, Debug)]
 pub struct Intake {
     entries: Sender<Entry>,
+    format: Format,
 }
 
 impl Intake {
+    /// Encodes `body` as this spool's events are.
+    pub fn draft(&self, body: &Body) -> Draft {
+        Draft::new(body, self.format)
+    }
+
     /// Gives `draft` to the spool, which closes the slots `closes` with it. Waits while the disk cannot keep up.
     pub fn put(&self, draft: Draft, closes: Vec<UtcTime>) {
         if self.entries.send(Entry::Event { draft, closes }).is_err() {
@@ -121,10 +128,11 @@ impl Spool {
     pub fn start(self, ledger: Arc<Ledger>, shutdown: Shutdown) -> io::Result<(Intake, Feed, SpoolHandle)> {
         let (sender, entries) = bounded(MOST_WAITING);
         let mut writer = self.writer;
+        let format = writer.format;
         let shared = Arc::clone(&writer.shared);
-        let feed = Feed::new(Arc::clone(&shared), sender.clone());
+        let feed = Feed::new(Arc::clone(&shared), sender.clone(), format);
         let thread =
             thread::Builder::new().name("spool".into()).spawn(move || writer.run(&entries, &ledger, &shutdown))?;
-        Ok((Intake { entries: sender.clone() }, feed, SpoolHandle { shared, entries: sender, thread }))
+        Ok((Intake { entries: sender.clone(), format }, feed, SpoolHandle { shared, entries: sender, thread }))
     }
 }

@@ -10,7 +10,6 @@ use isitup_shared::time::UtcTime;
 
 use super::loss;
 use super::record::Stored;
-use super::recovery::draft;
 use super::segment::{self, Segment};
 use super::writer::Writer;
 
@@ -52,7 +51,7 @@ impl Writer {
             let gone = lost + dropped.len() as u64;
             gaps.extend(gaps_over(&dropped));
             log::warn!("the spool is full: {gone} results are dropped and declared");
-            let drafts: Vec<Draft> = gaps.iter().map(draft).collect();
+            let drafts: Vec<Draft> = gaps.iter().map(|gap| self.draft(gap)).collect();
             // First what is kept, under a name of no meaning: a disk that is full to the brim refuses here, while nothing
             // has been said. Then the word that the others are gone, then the deed: a crash between finds both and does
             // the deed. The mark stays, so that nobody may hand them to Kafka in between.

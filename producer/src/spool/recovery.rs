@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::sync::{Arc, Condvar, Mutex};
 
-use isitup_shared::config::SpoolConfig;
+use isitup_shared::config::{Format, SpoolConfig};
 use isitup_shared::crash_point;
-use isitup_shared::event::{self, Body, Draft, Gap, GapReason, Sealer, SeqRange};
+use isitup_shared::event::{self, Body, Gap, GapReason, Sealer, SeqRange};
 use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
@@ -36,11 +36,11 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Opens or creates the spool in `config.path` for events at `location`.
+    /// Opens or creates the spool in `config.path` for events at `location`, new ones in this format.
     ///
     /// # Errors
     /// When another process has it open, or the file system refuses.
-    pub fn open(config: &SpoolConfig, location: &str) -> Result<Self, SpoolError> {
+    pub fn open(config: &SpoolConfig, location: &str, format: Format) -> Result<Self, SpoolError> {
         let folder = &config.path;
         let io = |what| move |source| SpoolError::Io { what, folder: folder.clone(), source };
         identity::create_folder(folder).map_err(io("created"))?;
@@ -55,7 +55,7 @@ impl Spool {
         if !gaps.is_empty() {
             crash_point!("mend.begin");
         }
-        let mut writer = survey.writer(config, lock, identity, location).map_err(io("written"))?;
+        let mut writer = survey.writer(config, lock, identity, (location, format)).map_err(io("written"))?;
         writer.commit_gaps(&gaps).map_err(io("written"))?;
         survey.mend(&mut writer).map_err(io("written"))?;
         let (settled, last_accepted) = (survey.mark.settled, survey.last_accepted);
@@ -211,7 +211,13 @@ impl Survey {
         lost.into_iter().map(|range| self.bounds.gap(range)).collect()
     }
 
-    fn writer(&self, config: &SpoolConfig, lock: File, mut identity: Identity, location: &str) -> io::Result<Writer> {
+    fn writer(
+        &self,
+        config: &SpoolConfig,
+        lock: File,
+        mut identity: Identity,
+        (location, format): (&str, Format),
+    ) -> io::Result<Writer> {
         identity.reserve(self.next_seq)?;
         // The mark goes with the segment: one of the same name may be there, which holds nothing but this mark.
         let mut mark = Vec::new();
@@ -249,6 +255,7 @@ impl Survey {
             max_size: config.max_size,
             identity,
             sealer,
+            format,
             tail,
             next_seq: self.next_seq,
             mark: self.mark,
@@ -296,9 +303,4 @@ fn declared_by(event: &Stored) -> Option<SeqRange> {
         Body::Gap(gap) => gap.seqs,
         _ => None,
     }
-}
-
-/// The event that tells `gap`.
-pub(super) fn draft(gap: &Gap) -> Draft {
-    Draft::new(&Body::Gap(gap.clone()))
 }

@@ -8,8 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
+use isitup_shared::config::Format;
 use isitup_shared::crash_point;
-use isitup_shared::event::{Draft, Gap, Rank, Sealer};
+use isitup_shared::event::{Body, Draft, Gap, Rank, Sealer};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
@@ -18,7 +19,7 @@ use uuid::Uuid;
 use super::identity::{self, Identity};
 use super::intake::Entry;
 use super::record::{self, Mark, Stored};
-use super::recovery::{draft, lock};
+use super::recovery::lock;
 use super::segment::{Segment, Tail};
 use super::{Ledger, Shared};
 
@@ -52,6 +53,8 @@ pub(super) struct Writer {
     pub(super) max_size: u64,
     pub(super) identity: Identity,
     pub(super) sealer: Sealer,
+    /// How new events are encoded. What the spool holds may be of the other format.
+    pub(super) format: Format,
     pub(super) tail: Tail,
     pub(super) next_seq: u64,
     pub(super) mark: Mark,
@@ -67,9 +70,14 @@ impl Writer {
         self.identity.producer_id
     }
 
+    /// The event that tells `gap`.
+    pub(super) fn draft(&self, gap: &Gap) -> Draft {
+        Draft::new(&Body::Gap(gap.clone()), self.format)
+    }
+
     /// Declares what recovery found lost.
     pub(super) fn commit_gaps(&mut self, gaps: &[Gap]) -> io::Result<()> {
-        let drafts: Vec<Draft> = gaps.iter().map(draft).collect();
+        let drafts: Vec<Draft> = gaps.iter().map(|gap| self.draft(gap)).collect();
         self.commit(&drafts, self.mark.settled)
     }
 

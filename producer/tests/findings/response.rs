@@ -9,7 +9,7 @@ use std::time::Duration;
 use isitup_producer::checker::{Checker, HttpVersion, TlsOptions, Transport, Trust};
 use isitup_producer::site::{Expect, JsonExpectation, Pattern, Redirects, Site, SiteSettings};
 use isitup_producer::target::Target;
-use isitup_shared::config::{Network, Scalar};
+use isitup_shared::config::{Format, Network, Scalar};
 use isitup_shared::event::{Body, Check, Draft, Sealer, decode};
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
@@ -86,7 +86,7 @@ fn assert_is_proper(check: &Check, slot: UtcTime) {
     assert!(phases.iter().flatten().sum::<u64>() <= timings.total + 10, "{timings:?}");
     assert!(slot <= check.started_at && check.started_at <= check.finished_at);
     let body = Body::Check(Box::new(check.clone()));
-    let message = Sealer::new(Uuid::nil(), "fuzz").seal(&Draft::new(&body), 1);
+    let message = Sealer::new(Uuid::nil(), "fuzz").seal(&Draft::new(&body, Format::Json), 1);
     assert_eq!(decode(&message).unwrap().body, body);
 }
 

@@ -23,6 +23,8 @@ pub enum Format {
     /// Readable JSON.
     #[default]
     Json,
+    /// Avro, which is smaller and faster: see `shared/schema/event.avsc`.
+    Avro,
 }
 
 /// The shape of a topic that is made.
@@ -68,10 +70,14 @@ impl KafkaConfig {
 }
 
 impl Scalar for Format {
-    const WHAT: &'static str = "a format of this release: json";
+    const WHAT: &'static str = "a format: json or avro";
 
     fn parse(text: &str) -> Option<Self> {
-        (text == "json").then_some(Self::Json)
+        match text {
+            "json" => Some(Self::Json),
+            "avro" => Some(Self::Avro),
+            _ => None,
+        }
     }
 }
 

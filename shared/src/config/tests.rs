@@ -107,10 +107,7 @@ fn mistakes_in_the_kafka_section() {
             "{brokers: ['k:1'], topic: a b}",
             "config.yml:2: kafka.topic: \"a b\" is not a topic's name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and dash",
         ),
-        (
-            "{brokers: ['k:1'], format: xml}",
-            "config.yml:2: kafka.format: \"xml\" is not a format of this release: json",
-        ),
+        ("{brokers: ['k:1'], format: xml}", "config.yml:2: kafka.format: \"xml\" is not a format: json or avro"),
         (
             "{brokers: ['k:1'], client: java}",
             "config.yml:2: kafka.client: \"java\" is not a Kafka client: kafka-rust or librdkafka",

@@ -89,22 +89,27 @@ words! {
 
 /// [`Gap`] as it lies on the wire.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
-#[schemars(rename = "Gap")]
-struct GapFields {
-    reason: GapReason,
+#[schemars(rename = "Gap", description = "Something that was not checked or not kept, and why.")]
+pub(super) struct GapFields {
+    /// Why.
+    pub(super) reason: GapReason,
+    /// The first of the numbers that are gone; every one up to `last_seq` is.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    first_seq: Option<u64>,
+    pub(super) first_seq: Option<u64>,
+    /// The last of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
-    last_seq: Option<u64>,
+    pub(super) last_seq: Option<u64>,
+    /// The first slot of those that were not checked or not kept; a slot in between that has its row is a row.
     #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<UtcTime>,
+    pub(super) from: Option<UtcTime>,
+    /// The last of them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<UtcTime>,
-    /// Absent means all sites.
+    pub(super) to: Option<UtcTime>,
+    /// Names of their sites; absent means all sites.
     #[serde(skip_serializing_if = "Option::is_none")]
-    sites: Option<Vec<String>>,
+    pub(super) sites: Option<Vec<String>>,
 }
 
 impl TryFrom<GapFields> for Gap {

@@ -1,17 +1,20 @@
-//! Events to JSON and back.
+//! Events to messages and back.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::avro::{self, AvroError};
 use super::{Body, Envelope, Event, Outcome, SCHEMA_VERSION, is_readable};
+use crate::config::Format;
 
 /// An event before it has a number: what the spool is asked to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     type_name: &'static str,
     key: Option<String>,
-    /// The body as a JSON object without its opening brace.
+    format: Format,
+    /// The body: as a JSON object without its opening brace, or as the last field of a datum.
     tail: Vec<u8>,
     rank: Rank,
 }
@@ -29,17 +32,17 @@ pub enum Rank {
 
 impl Draft {
     /// Encodes `body`.
-    pub fn new(body: &Body) -> Self {
-        let (key, tail, rank) = match body {
-            Body::Check(check) if check.outcome == Outcome::Up => {
-                (Some(check.site.clone()), json(check), Rank::Routine)
-            }
-            Body::Check(check) => (Some(check.site.clone()), json(check), Rank::Outage),
-            Body::Gap(gap) => (None, json(gap), Rank::Account),
-            Body::Producer(report) => (None, json(report), Rank::Account),
-            Body::ClockStep(step) => (None, json(step), Rank::Account),
+    pub fn new(body: &Body, format: Format) -> Self {
+        let (key, rank) = match body {
+            Body::Check(check) if check.outcome == Outcome::Up => (Some(check.site.clone()), Rank::Routine),
+            Body::Check(check) => (Some(check.site.clone()), Rank::Outage),
+            Body::Gap(_) | Body::Producer(_) | Body::ClockStep(_) => (None, Rank::Account),
         };
-        Self { type_name: body.type_name(), key, tail, rank }
+        let tail = match format {
+            Format::Json => json_body(body),
+            Format::Avro => avro::encode_body(body),
+        };
+        Self { type_name: body.type_name(), key, format, tail, rank }
     }
 
     /// About how many bytes the message will take.
@@ -50,6 +53,15 @@ impl Draft {
     /// How much the event would be missed.
     pub fn rank(&self) -> Rank {
         self.rank
+    }
+}
+
+fn json_body(body: &Body) -> Vec<u8> {
+    match body {
+        Body::Check(check) => json(check),
+        Body::Gap(gap) => json(gap),
+        Body::Producer(report) => json(report),
+        Body::ClockStep(step) => json(step),
     }
 }
 
@@ -80,16 +92,25 @@ pub struct Sealer {
     producer_id: String,
     /// JSON from after the number to the body.
     location: String,
+    avro: avro::Sealing,
 }
 
 impl Sealer {
     /// For the events of `producer_id` at `location`.
     pub fn new(producer_id: Uuid, location: &str) -> Self {
-        Self { producer_id: producer_id.to_string(), location: serde_json::Value::from(location).to_string() }
+        let avro = avro::Sealing::new(producer_id, location);
+        Self { producer_id: producer_id.to_string(), location: serde_json::Value::from(location).to_string(), avro }
     }
 
     /// The message of `draft` with the number `seq`.
     pub fn seal(&self, draft: &Draft, seq: u64) -> Vec<u8> {
+        match draft.format {
+            Format::Json => self.seal_json(draft, seq),
+            Format::Avro => self.avro.seal(&draft.tail, seq),
+        }
+    }
+
+    fn seal_json(&self, draft: &Draft, seq: u64) -> Vec<u8> {
         let mut message = format!(
             r#"{{"v":{SCHEMA_VERSION},"type":"{}","producer_id":"{}","seq":{seq},"location":{},"#,
             draft.type_name, self.producer_id, self.location
@@ -117,15 +138,30 @@ pub enum DecodeError {
     /// Not the JSON of an event.
     #[error("not an event: {0}")]
     NotAnEvent(#[from] serde_json::Error),
+    /// Not the Avro of an event.
+    #[error("not an event: Avro: {0}")]
+    NotADatum(#[from] AvroError),
+    /// Avro of a schema that no release had which this one knows.
+    #[error("unknown Avro schema {}; this release reads {}", avro::fingerprint_text(*.0), avro::known_schemas())]
+    UnknownSchema(u64),
     /// Written by a release that is too new or too old.
     #[error("unknown schema version {0}; this release reads version {SCHEMA_VERSION}")]
-    UnknownVersion(u64),
+    UnknownVersion(i128),
     /// A type that this version does not have.
     #[error("unknown event type {0:?}")]
     UnknownType(String),
     /// A number that no producer issues.
     #[error("seq {0} is outside 1 to {max}", max = i64::MAX)]
     SeqOutOfRange(i128),
+}
+
+impl Event {
+    /// The event as one line of JSON, whatever it was read from.
+    pub fn to_json(&self) -> String {
+        let Envelope { v: _, producer_id, seq, location } = &self.envelope;
+        let line = Sealer::new(*producer_id, location).seal(&Draft::new(&self.body, Format::Json), *seq);
+        String::from_utf8_lossy(&line).into_owned()
+    }
 }
 
 /// The envelope, read before the body so that a refusal can name what is wrong. Wide types: a number that is out of
@@ -147,12 +183,16 @@ pub fn decode(message: &[u8]) -> Result<Event, DecodeError> {
     if message.is_empty() {
         return Err(DecodeError::Empty);
     }
+    if avro::is_avro(message) { avro::decode(message) } else { decode_json(message) }
+}
+
+fn decode_json(message: &[u8]) -> Result<Event, DecodeError> {
     let text = std::str::from_utf8(message)?;
     let header: Header =
         serde_json::from_str(text).map_err(|error| unreadable_version(text).unwrap_or(error.into()))?;
     let readable = u32::try_from(header.v).ok().filter(|v| is_readable(*v));
-    let v = readable.ok_or(DecodeError::UnknownVersion(header.v))?;
-    let seq = checked_seq(&header.seq)?;
+    let v = readable.ok_or(DecodeError::UnknownVersion(header.v.into()))?;
+    let seq = json_seq(&header.seq)?;
     let body = decode_body(&header.r#type, text)?;
     Ok(Event { envelope: Envelope { v, producer_id: header.producer_id, seq, location: header.location }, body })
 }
@@ -164,17 +204,18 @@ fn unreadable_version(text: &str) -> Option<DecodeError> {
         v: u64,
     }
     let version = serde_json::from_str::<Version>(text).ok()?.v;
-    (!u32::try_from(version).is_ok_and(is_readable)).then_some(DecodeError::UnknownVersion(version))
+    (!u32::try_from(version).is_ok_and(is_readable)).then_some(DecodeError::UnknownVersion(version.into()))
 }
 
-fn checked_seq(number: &serde_json::Number) -> Result<u64, DecodeError> {
-    match number.as_i128() {
-        Some(seq) => u64::try_from(seq)
-            .ok()
-            .filter(|seq| *seq >= 1 && i64::try_from(*seq).is_ok())
-            .ok_or(DecodeError::SeqOutOfRange(seq)),
-        None => Err(DecodeError::NotAnEvent(serde::de::Error::custom(format_args!("seq {number} is no whole number")))),
-    }
+fn json_seq(number: &serde_json::Number) -> Result<u64, DecodeError> {
+    let no_number = || serde::de::Error::custom(format_args!("seq {number} is no whole number"));
+    checked_seq(number.as_i128().ok_or_else(|| DecodeError::NotAnEvent(no_number()))?)
+}
+
+/// A number that producers issue.
+pub(super) fn checked_seq(number: i128) -> Result<u64, DecodeError> {
+    let seq = u64::try_from(number).ok().filter(|seq| *seq >= 1 && i64::try_from(*seq).is_ok());
+    seq.ok_or(DecodeError::SeqOutOfRange(number))
 }
 
 fn decode_body(type_name: &str, text: &str) -> Result<Body, DecodeError> {

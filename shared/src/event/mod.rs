@@ -1,14 +1,20 @@
 //! The wire contract: the events on the Kafka topic. One event is one message.
 //!
-//! An event is an [`Envelope`] and a [`Body`], written as one flat JSON object. The body is encoded where it arises
-//! ([`Draft::new`]); its number is put before it when the spool accepts it ([`Sealer::seal`]), so nothing is encoded twice.
+//! An event is an [`Envelope`] and a [`Body`], written as one flat JSON object or as one Avro datum; readers tell them
+//! apart by the first bytes. The body is encoded where it arises ([`Draft::new`]); its number is put before it when the
+//! spool accepts it ([`Sealer::seal`]), so nothing is encoded twice.
 
+mod avro;
 mod body;
 mod check;
 mod codec;
 mod schema;
 mod words;
 
+pub use avro::{
+    AVRO_LAYOUTS, AVRO_MARKER, AvroError, Layout, avro_fingerprint, avro_schema, decode_datum as decode_avro_datum,
+    fingerprint_text,
+};
 pub use body::{Body, ClockStep, Gap, GapReason, ProducerReport, ProducerState, SeqRange, TimeSpan};
 pub use check::{Check, Failure, FailureKind, HopReport, Outcome, Timings};
 pub use codec::{DecodeError, Draft, Rank, Sealer, decode};

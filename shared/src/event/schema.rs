@@ -42,7 +42,8 @@ fn event<B: JsonSchema>(type_name: &str, description: &str) -> Value {
     schema.into()
 }
 
-fn object_schema<T: JsonSchema>() -> Map<String, Value> {
+/// The schema of `T` alone, with all that it refers to in place.
+pub(super) fn object_schema<T: JsonSchema>() -> Map<String, Value> {
     let generator = SchemaSettings::draft2020_12()
         .with(|settings| {
             settings.inline_subschemas = true;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::child::Service;
+use super::message::as_json;
 use super::oracle::{self, Plan, Verdict};
 use super::pipeline::Pipeline;
 use super::topic::Message;
@@ -101,12 +102,8 @@ impl Pipeline<'_> {
         assert_eq!(self.missing_numbers(), lost, "the audit names others than those that are lost");
         let is_old_known = old.is_some();
         let is_lost = |message: &&Vec<u8>| lost.contains(&number(message));
-        let gone: Vec<Value> = old
-            .iter()
-            .flatten()
-            .filter(is_lost)
-            .map(|message| serde_json::from_slice(message).expect("an event"))
-            .collect();
+        let gone: Vec<Value> =
+            old.iter().flatten().filter(is_lost).map(|message| as_json(message).expect("an event")).collect();
         let told = now.into_iter().chain(old.into_iter().flatten()).filter(|message| !lost.contains(&number(message)));
         let mut faults = self.faults_of(told.collect());
         faults.retain(|fault| !fault.starts_with("missing or doubled"));
@@ -159,6 +156,6 @@ pub(crate) fn without_ranges(audit: &Value) -> Value {
 
 /// The number of an event.
 fn number(message: &[u8]) -> i64 {
-    let event: Value = serde_json::from_slice(message).unwrap();
+    let event = as_json(message).unwrap();
     event["seq"].as_i64().unwrap()
 }

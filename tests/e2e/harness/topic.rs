@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use isitup_shared::config::{Format, KafkaClient, KafkaConfig, TopicShape};
+use isitup_shared::config::{Format, KafkaConfig, TopicShape};
 use isitup_shared::kafka::{Delivery, OffsetRange, Record, Sender, receiver, sender};
 use serde_json::Value;
 
+use super::lane::Lane;
+use super::message::as_json;
 use super::waiting::eventually;
 
 /// A message as it lies on the topic.
@@ -25,13 +27,14 @@ impl Topic {
     /// The topic `name` on a cluster of these brokers.
     pub(crate) fn at(brokers: &[String], name: &str) -> Self {
         let (brokers, topic) = (brokers.to_vec(), name.to_owned());
+        let replication_factor = u16::try_from(brokers.len()).unwrap();
         Self {
             config: KafkaConfig {
-                client: KafkaClient::KafkaRust,
+                client: Lane::current().client(),
                 brokers,
                 topic,
                 format: Format::Json,
-                create_topic: TopicShape::default(),
+                create_topic: TopicShape { replication_factor, ..TopicShape::default() },
             },
         }
     }
@@ -106,8 +109,8 @@ impl Topic {
         read.into_values().flatten().collect()
     }
 
-    /// All messages as JSON; none of them may be anything else.
+    /// All messages as JSON; all of them must be events, in either format.
     pub(crate) fn events(&self) -> Vec<Value> {
-        self.messages().iter().map(|message| serde_json::from_slice(message).unwrap()).collect()
+        self.messages().iter().map(|message| as_json(message).unwrap()).collect()
     }
 }

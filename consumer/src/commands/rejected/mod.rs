@@ -1,6 +1,5 @@
 //! `rejected`: the messages that could not be stored: which there are, what is in them, and another try.
 
-mod message;
 mod retry;
 
 use std::fmt;
@@ -11,7 +10,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::{Context, message};
 use crate::exit::{Answer, CommandError};
 use crate::output::{ago, align_right, print, printable, table};
 use crate::store::rejected::{self, Kept, Selection};
@@ -130,13 +129,12 @@ fn as_table(newest: &[Kept], count: i64) -> String {
     let mut shown = table(&["MESSAGE", "REJECTED", "BYTES", "REASON", "BEGINS"]);
     let now = Timestamp::now();
     for kept in newest {
-        let begins = printable(&String::from_utf8_lossy(kept.raw.get(..48).unwrap_or(&kept.raw)));
         shown.add_row([
             Address::from(kept).to_string(),
             ago(kept.rejected_at, now),
             kept.size.to_string(),
             printable(&kept.reason),
-            begins,
+            message::beginning(&kept.raw),
         ]);
     }
     align_right(&mut shown, [0, 2]);

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 
-use isitup_shared::config::SpoolConfig;
+use isitup_shared::config::{Format, SpoolConfig};
 use isitup_shared::event::{Body, Check, Draft, Gap, GapReason, SeqRange, TimeSpan, decode};
 use isitup_shared::time::UtcTime;
 
@@ -50,7 +50,7 @@ fn every_cut_of_the_last_segment_leaves_a_whole_prefix_and_declares_the_rest() {
         let damaged = SpoolConfig { path: folder.path().join(format!("cut-{cut}")), max_size: 1 << 30 };
         copy_folder(&config.path, &damaged.path);
         fs::write(damaged.path.join(path.file_name().unwrap()), &whole[..cut]).unwrap();
-        let restarted = Spool::open(&damaged, "here").unwrap();
+        let restarted = Spool::open(&damaged, "here", Format::Json).unwrap();
         let lost = restarted.declared.last().and_then(|gap| gap.seqs).unwrap();
         assert!((1..=4).contains(&lost.first) && lost.last > 60_000, "cut {cut}: {lost:?}");
     }
@@ -95,7 +95,7 @@ fn of_single_batches(config: &SpoolConfig, count: usize) -> Vec<UtcTime> {
 }
 
 fn due(slot: UtcTime) -> Draft {
-    Draft::new(&Body::Check(Box::new(Check::up("site", "https://example.com/", slot))))
+    Draft::new(&Body::Check(Box::new(Check::up("site", "https://example.com/", slot))), Format::Json)
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use isitup_shared::config::SpoolConfig;
+use isitup_shared::config::{Format, SpoolConfig};
 use isitup_shared::event::{Body, Check, Draft, FailureKind, Gap, GapReason, Outcome, decode};
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
@@ -25,7 +25,7 @@ fn at(second: i64) -> UtcTime {
 fn draft(second: i64, outcome: Outcome) -> Draft {
     let url = "https://example.com/";
     let check = Check { outcome, status: Some(200), ..Check::up("site", url, at(second)) };
-    Draft::new(&Body::Check(Box::new(check)))
+    Draft::new(&Body::Check(Box::new(check)), Format::Json)
 }
 
 struct Running {
@@ -43,7 +43,7 @@ fn config(folder: &Path) -> SpoolConfig {
 }
 
 fn open(config: &SpoolConfig) -> Running {
-    let spool = Spool::open(config, "here").unwrap();
+    let spool = Spool::open(config, "here", Format::Json).unwrap();
     let (declared, settled, producer_id) = (spool.declared.clone(), spool.settled, spool.producer_id);
     let ledger = Arc::new(Ledger::default());
     let (intake, feed, handle) = spool.start(Arc::clone(&ledger), Shutdown::new()).unwrap();
@@ -154,7 +154,7 @@ fn a_spool_killed_before_its_first_event_does_not_later_remove_the_segment_it_wr
     let folder = tempfile::tempdir().unwrap();
     let (config, copy) = (config(folder.path()), SpoolConfig { path: folder.path().join("copy"), max_size: 1 << 30 });
     // As good as killed: a segment is there, and nothing is in it. The next one begins at the same number.
-    drop(Spool::open(&config, "here").unwrap());
+    drop(Spool::open(&config, "here", Format::Json).unwrap());
     let mut running = open(&config);
     running.put(10);
     assert_eq!(running.take(10).len(), 10);
@@ -172,7 +172,7 @@ fn two_producers_on_one_spool_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
     let _running = open(&config);
-    let error = Spool::open(&config, "here").unwrap_err();
+    let error = Spool::open(&config, "here", Format::Json).unwrap_err();
     assert!(matches!(error, SpoolError::InUse { .. }));
     assert!(error.to_string().ends_with("is in use by another producer; give each its own producer.spool.path"));
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::database::Database;
+use super::message::as_json;
 use super::topic::Message;
 use timeline::Timeline;
 
@@ -100,7 +101,7 @@ pub(crate) fn judge(database: &mut Database, messages: &[Message], plan: &Plan<'
 
 /// The message as an event, if it is one.
 fn event(message: &[u8], plan: &Plan<'_>) -> Option<Value> {
-    let event: Value = serde_json::from_slice(message).ok()?;
+    let event = as_json(message)?;
     let producer_id: Uuid = event.get("producer_id")?.as_str()?.parse().ok()?;
     plan.producers.is_none_or(|ours| ours.contains(&producer_id)).then_some(event)
 }
@@ -111,7 +112,7 @@ fn load(database: &mut Database, messages: &[Message], events: &[Option<Value>])
     for portion in all.chunks(PORTION) {
         let partitions: Vec<i32> = portion.iter().map(|(message, _)| message.partition).collect();
         let offsets: Vec<i64> = portion.iter().map(|(message, _)| message.offset).collect();
-        // An event's bytes are told by its JSON; only those of other messages are compared as bytes.
+        // An event's bytes are told by its JSON, whichever format it has; only those of other messages are compared as bytes.
         let raw: Vec<Option<&[u8]>> = portion.iter().map(|(m, e)| e.is_none().then_some(m.value.as_slice())).collect();
         let events: Vec<Option<String>> = portion.iter().map(|(_, e)| e.as_ref().map(Value::to_string)).collect();
         database.column::<i64>(statements::LOAD, &[&partitions, &offsets, &raw, &events]);

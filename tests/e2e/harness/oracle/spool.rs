@@ -1,11 +1,13 @@
-//! What lies in a spool's folder, read without knowing its format: events are JSON wherever they are.
+//! What lies in a spool's folder, read without knowing its format: events are JSON or Avro wherever they are.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::{Deserializer, Value};
 
-/// How every event begins.
+use crate::harness::message::{avro_prefix, is_avro};
+
+/// How every event in JSON begins.
 const BEGIN: &[u8] = br#"{"v":"#;
 
 /// All events that can still be read in the files of `folder`, whatever lies between them.
@@ -16,7 +18,11 @@ pub(crate) fn events_in(folder: &Path) -> Vec<Value> {
 }
 
 fn events(bytes: &[u8]) -> Vec<Value> {
-    let begins = bytes.windows(BEGIN.len()).enumerate().filter(|(_, window)| *window == BEGIN);
-    let event = |(at, _)| Deserializer::from_slice(&bytes[at..]).into_iter::<Value>().next()?.ok();
+    let is_begin = |window: &[u8]| window == BEGIN || is_avro(window);
+    let begins = bytes.windows(BEGIN.len()).enumerate().filter(|(_, window)| is_begin(window));
+    let event = |(at, _)| match is_avro(&bytes[at..]) {
+        true => avro_prefix(&bytes[at..]).map(|(event, _)| event),
+        false => Deserializer::from_slice(&bytes[at..]).into_iter::<Value>().next()?.ok(),
+    };
     begins.filter_map(event).filter(|event| event["seq"].is_i64()).collect()
 }

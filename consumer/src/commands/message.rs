@@ -2,15 +2,35 @@
 
 use std::fmt::Write as _;
 
+use isitup_shared::event::{self, avro_fingerprint, fingerprint_text};
 use serde_json::Value;
+
+use crate::output::printable;
 
 const BYTES_A_LINE: usize = 16;
 
-/// As JSON with indents, where it is JSON; else byte by byte.
+/// As JSON with indents, where it is JSON or can be read as an event; else byte by byte.
 pub(super) fn readable(raw: &[u8]) -> String {
-    match serde_json::from_slice::<Value>(raw).and_then(|value| serde_json::to_string_pretty(&value)) {
+    let as_json =
+        |raw: &[u8]| serde_json::from_slice::<Value>(raw).and_then(|value| serde_json::to_string_pretty(&value));
+    match as_json(raw)
+        .or_else(|error| event::decode(raw).map_or(Err(error), |event| as_json(event.to_json().as_bytes())))
+    {
         Ok(text) => text.chars().map(harmless).collect(),
         Err(_) => dump(raw),
+    }
+}
+
+/// Text of one line, whole, with nothing in it that a terminal obeys.
+pub(super) fn line(text: &str) -> String {
+    text.chars().map(|c| if c == '\n' { "\\n".into() } else { harmless(c) }).collect()
+}
+
+/// How it begins, on one line.
+pub(super) fn beginning(raw: &[u8]) -> String {
+    match avro_fingerprint(raw) {
+        Some(fingerprint) => format!("Avro, schema {}", fingerprint_text(fingerprint)),
+        None => printable(&String::from_utf8_lossy(raw.get(..48).unwrap_or(raw))),
     }
 }
 
