@@ -90,7 +90,8 @@ ifeq ($(CONFIG),config.dev.yml)
 	$(DEV_COMPOSE) up -d postgres
 	$(DEV_COMPOSE) run --rm --no-deps $(NO_TERMINAL) isitup-consumer-dev migrate --config $(IN_CONTAINER)
 else
-	$(PROD_COMPOSE) build isitup-consumer
+	@sh dev/before-prod $(PROD_CONFIG)
+	$(PROD_COMPOSE) build $(BUILD_ARGS) isitup-consumer
 	$(PROD_COMPOSE) run --rm --no-deps $(NO_TERMINAL) isitup-consumer migrate --config $(IN_CONTAINER)
 endif
 
