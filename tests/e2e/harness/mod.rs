@@ -34,6 +34,6 @@ pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use postgres::OwnPostgres;
 pub(crate) use proof::without_ranges;
-pub(crate) use servers::{OwnServers, shared_servers};
+pub(crate) use servers::{OwnServers, secured_kafka, shared_servers};
 pub(crate) use topic::Topic;
 pub(crate) use waiting::{eventually, within};

@@ -28,6 +28,8 @@ pub(crate) struct Pipeline<'a> {
     postgres_url: String,
     /// Where the services find Kafka, when not where it is.
     brokers: Option<Vec<String>>,
+    /// How they do, when not as the lane says.
+    kafka: Option<String>,
     /// Where the tests look.
     database_url: String,
     sites: Vec<String>,
@@ -67,6 +69,7 @@ impl<'a> Pipeline<'a> {
             lease: Duration::from_secs(15),
             postgres_url: database_url.to_owned(),
             brokers: None,
+            kafka: None,
             database_url: database_url.to_owned(),
             sites: Vec::new(),
             passing: Vec::new(),
@@ -94,6 +97,12 @@ impl<'a> Pipeline<'a> {
     /// Where else the services find Kafka. The tests themselves go straight to it.
     pub(crate) fn broker_behind(self, address: String) -> Self {
         Self { brokers: Some(vec![address]), ..self }
+    }
+
+    /// How the services reach Kafka, whatever the lane: what stands between the braces of `kafka: {}`. Kafka itself may
+    /// then be of any version, so that the tests look at it by librdkafka.
+    pub(crate) fn kafka(self, settings: String) -> Self {
+        Self { kafka: Some(settings), ..self }
     }
 
     /// The same for a cluster.
@@ -224,7 +233,10 @@ impl<'a> Pipeline<'a> {
 
     /// The topic.
     pub(crate) fn topic(&self) -> Topic {
-        Topic::at(self.servers.brokers(), &self.name)
+        match self.kafka {
+            None => Topic::at(self.servers.brokers(), &self.name),
+            Some(_) => Topic::by(Lane::Librdkafka4.client(), self.servers.brokers(), &self.name),
+        }
     }
 
     /// The name of the topic and of the schema.
@@ -300,7 +312,8 @@ impl<'a> Pipeline<'a> {
     pub(crate) fn write_config(&self) -> PathBuf {
         let path = self.folder().join("config.yml");
         let (name, url) = (&self.name, &self.postgres_url);
-        let kafka = Lane::current().yaml(self.servers, self.brokers.as_deref());
+        let by_lane = || Lane::current().yaml(self.servers, self.brokers.as_deref());
+        let kafka = self.kafka.clone().unwrap_or_else(by_lane);
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
         let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
         let (producer, more) = (&self.producer, &self.more);
