@@ -36,6 +36,7 @@ mod postgres_failover;
 mod postgres_faults;
 mod postgres_network;
 mod postgres_outages;
+mod postgres_tls;
 mod power_cut;
 mod power_loss;
 mod producer_crash;

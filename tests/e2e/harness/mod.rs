@@ -1,5 +1,6 @@
 //! What the tests are written with: servers, a pipeline on them, sites to check, and the oracle that judges at the end.
 
+pub(crate) mod authority;
 mod binaries;
 mod child;
 pub(crate) mod clockwork;
@@ -17,6 +18,7 @@ mod pipeline;
 mod postgres;
 mod proof;
 pub(crate) mod proxy;
+pub(crate) mod secured;
 mod servers;
 pub(crate) mod site;
 mod topic;

@@ -13,6 +13,7 @@ use super::child::{self, Finished, Service};
 use super::database::Database;
 use super::lane::Lane;
 use super::proxy::Proxy;
+use super::secured;
 use super::servers::shared_servers;
 use super::site::Site;
 use super::topic::Topic;
@@ -32,6 +33,8 @@ pub(crate) struct Pipeline<'a> {
     kafka: Option<String>,
     /// Where the tests look.
     database_url: String,
+    /// More of the section `postgres`.
+    postgres: String,
     sites: Vec<String>,
     /// Those of them that come or go while the producer runs.
     passing: Vec<String>,
@@ -71,6 +74,7 @@ impl<'a> Pipeline<'a> {
             brokers: None,
             kafka: None,
             database_url: database_url.to_owned(),
+            postgres: String::new(),
             sites: Vec::new(),
             passing: Vec::new(),
             more: String::new(),
@@ -92,6 +96,11 @@ impl<'a> Pipeline<'a> {
     /// Where else PostgreSQL is, or with whose name and password.
     pub(crate) fn postgres_url(self, postgres_url: String) -> Self {
         Self { postgres_url, ..self }
+    }
+
+    /// More of the section `postgres`, such as `tls: {mode: require}`.
+    pub(crate) fn postgres_with(self, settings: &str) -> Self {
+        Self { postgres: format!(", {settings}"), ..self }
     }
 
     /// Where else the services find Kafka. The tests themselves go straight to it.
@@ -311,7 +320,11 @@ impl<'a> Pipeline<'a> {
     /// Writes the configuration as it is now, and gives its path.
     pub(crate) fn write_config(&self) -> PathBuf {
         let path = self.folder().join("config.yml");
-        let (name, url) = (&self.name, &self.postgres_url);
+        let (name, postgres) = (&self.name, &self.postgres);
+        let url = match self.postgres_url.as_str() {
+            url if postgres.contains("tls:") || url.contains("sslmode=") => url.to_owned(),
+            url => secured::as_services_get(url),
+        };
         let by_lane = || Lane::current().yaml(self.servers, self.brokers.as_deref());
         let kafka = self.kafka.clone().unwrap_or_else(by_lane);
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
@@ -319,7 +332,7 @@ impl<'a> Pipeline<'a> {
         let (producer, more) = (&self.producer, &self.more);
         let text = format!(
             "kafka: {{{kafka}, topic: {name}}}
-postgres: {{url: {url:?}, schema: {name}}}
+postgres: {{url: {url:?}, schema: {name}{postgres}}}
 producer: {{location: tests, spool: {{path: {spool:?}, max_size: 256MiB}}, listen: 127.0.0.1:0{producer}}}
 consumer: {{lease: {lease}ms, listen: 127.0.0.1:0}}
 defaults: {{interval: {interval}ms, timeout: 5s}}
