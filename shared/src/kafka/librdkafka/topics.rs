@@ -109,7 +109,7 @@ pub(super) fn create(topic: &str, settings: &Settings) -> Result<(), KafkaError>
     )
     .set("message.timestamp.type", "LogAppendTime");
     let failed = |error: &ClientError| trouble::of_metadata(error, settings);
-    let config: ClientConfig = settings.admin();
+    let config: ClientConfig = settings.admin()?;
     let admin: AdminClient<Context> =
         config.create_with_context(Context::new(settings)).map_err(|error| trouble::of_creation(&error, settings))?;
     let options = AdminOptions::new().request_timeout(Some(CREATION_LIMIT)).operation_timeout(Some(CREATION_LIMIT));
