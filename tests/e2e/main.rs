@@ -45,6 +45,7 @@ mod start_order;
 mod stopping;
 mod storm;
 mod table;
+mod upgrade;
 mod verdicts;
 mod watching;
 mod zombie;

@@ -21,7 +21,7 @@ mod topic;
 pub(crate) mod trace;
 mod waiting;
 
-pub(crate) use child::{Finished, Service, command};
+pub(crate) use child::{Finished, Service, command, command_of};
 pub(crate) use cluster::{Cluster, Election};
 pub(crate) use database::Database;
 pub(crate) use pgbouncer::PgBouncer;
