@@ -6,7 +6,10 @@ SHELL := /bin/sh
 .SUFFIXES:
 
 CONFIG ?= config.dev.yml
+# What production runs with: CONFIG, where it is given.
+PROD_CONFIG := $(if $(filter config.dev.yml,$(CONFIG)),config.prod.yml,$(CONFIG))
 CARGO ?= cargo
+VERSION := $(shell awk -F '"' '/^version = / { print $$2; exit }' Cargo.toml)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DEBUG := $(TARGET)/debug
 DEV := $(DEBUG)/isitup-dev
@@ -31,7 +34,7 @@ endif
 include dev/$(WAY).mk
 
 .PHONY: help small deps run-dev rebuild-dev stop-dev peek-data round-trip run-prod setup-database \
-	fmt lint test test-faults test-protections check doc deny machete bench fuzz image dev
+	fmt lint test test-clients test-compose test-faults test-protections check doc deny machete bench fuzz image dist sbom dev
 
 help: ## print this
 	@echo "isitup: make TARGET"; echo
@@ -48,8 +51,8 @@ stop-dev: ## end everything; the data stays (DATA=delete deletes it)
 peek-data: ## show the latest checks in PostgreSQL (ARGS="--follow" follows)
 round-trip: ## follow one check to Kafka and into PostgreSQL (INTERVAL=15 goes on)
 setup-database: ## make or update the database's tables (CONFIG=config.prod.yml for another)
-run-prod: ## run the two services alone with config.prod.yml, against servers elsewhere
-image: ## build the container images of both services
+run-prod: ## look whether all is there, then run the two services with config.prod.yml against servers elsewhere
+image: ## build the container images: producer, consumer, and one for both
 dev: ## a shell in a container with all tools
 
 fmt: ## format the code
@@ -77,6 +80,19 @@ test-faults: deps ## the long tests under faults, then a storm of all of them (R
 		echo "storm $$run of $(RUNS), $(MINUTES) minutes"; \
 		env $(if $(SEED),ISITUP_TEST_SEED=$(SEED)) ISITUP_TEST_MINUTES=$(MINUTES) \
 			$(CARGO) test -p isitup-tests --test e2e $(LOCKED) -- --ignored --nocapture storm:: || exit 1; \
+	done
+
+test-compose: ## on a Docker engine: the very Dockerfiles and compose files, dev and prod, with faults (CELLS=v1+legacy chooses)
+	@tests/compose/run
+
+# kafka-rust is what `make test` runs on: tests/e2e/harness/lane.rs says what each of them is.
+LANES ?= librdkafka librdkafka-4 mtls scram
+test-clients: deps ## the end-to-end tests on other Kafkas, by other clients (LANES="librdkafka-4 mtls" chooses)
+	$(CARGO) build --workspace $(LOCKED)
+	$(CARGO) build --workspace $(FAILPOINTS) $(LOCKED)
+	@for lane in $(LANES); do \
+		echo "lane $$lane"; \
+		ISITUP_TEST_KAFKA=$$lane $(CARGO) test -p isitup-tests --test e2e $(LOCKED) || exit 1; \
 	done
 
 test-protections: deps ## take out each protection in turn and see the tests named for it fail (ONLY="02 03-locks" chooses)
@@ -117,6 +133,12 @@ machete:
 	else \
 		echo "SKIPPED: unused dependencies: cargo-machete is not here (cargo install --locked cargo-machete)"; \
 	fi
+
+dist: ## a tarball with both programs, man pages, completions, examples and systemd units (PROFILE=dev is built sooner)
+	@CARGO="$(CARGO)" TARGET="$(TARGET)" LOCKED="$(LOCKED)" packaging/dist $(VERSION) $(or $(PROFILE),release)
+
+sbom: ## what the two programs are made of, as CycloneDX files in target/sbom
+	@CARGO="$(CARGO)" TARGET="$(TARGET)" packaging/sbom
 
 bench: deps ## measure: CPU per check and per row, memory, latency, reading 50,000 sites (ARGS="http store --json" chooses)
 	$(CARGO) build --release --workspace $(LOCKED)

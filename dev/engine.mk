@@ -5,17 +5,25 @@ COMPOSE := $(shell docker compose version >/dev/null 2>&1 && echo docker compose
 endif
 DEV_COMPOSE := $(COMPOSE) -f docker-compose.dev.yml
 # A project of its own, so that both can run beside each other.
-PROD_COMPOSE := $(COMPOSE) -p isitup-prod -f docker-compose.prod.yml
+PROD_PROJECT ?= isitup-prod
+PROD_COMPOSE := ISITUP_CONFIG_FILE='$(abspath $(PROD_CONFIG))' $(COMPOSE) -p $(PROD_PROJECT) -f docker-compose.prod.yml
 DEV_SERVICES := isitup-producer-dev isitup-consumer-dev
 IN_CONTAINER := /etc/isitup/config.yml
 
 # How long the containers of a set-up may take to become healthy, in seconds.
 READY_WITHIN ?= 180
-VERSION := $(shell awk -F '"' '/^version = / { print $$2; exit }' Cargo.toml)
-REVISION := $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
-# Both services are compiled together, once for both images.
-BUILD_ARGS := --build-arg PACKAGES='-p isitup-producer -p isitup-consumer' \
-	--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION)
+# The services are compiled together, once for all images. Base images can be given by their digests:
+# make image BASE_IMAGE=debian:bookworm-slim@sha256:... RUST_IMAGE=rust:1.95-slim-bookworm@sha256:...
+PACKAGES ?= -p isitup-producer -p isitup-consumer
+PROFILE ?= release
+# Where the sources are, without a password that may stand in it.
+SOURCE := $(or $(shell git remote get-url origin 2>/dev/null | sed 's|//[^/@]*@|//|'),unknown)
+REVISION := $(or $(shell git rev-parse HEAD 2>/dev/null),unknown)
+BUILD_ARGS := --build-arg PACKAGES='$(PACKAGES)' --build-arg PROFILE=$(PROFILE) \
+	$(foreach name,RUST_IMAGE BASE_IMAGE,$(if $($(name)),--build-arg $(name)=$($(name)))) \
+	--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg SOURCE='$(SOURCE)'
+TAGS ?= $(VERSION) latest
+tags = $(TAGS:%=-t $(1):%)
 
 # A terminal only where there is one: it brings Ctrl-C to the command and its table the right width.
 NO_TERMINAL := $$([ -t 0 ] && [ -t 1 ] || echo -T)
@@ -86,15 +94,26 @@ else
 	$(PROD_COMPOSE) run --rm --no-deps $(NO_TERMINAL) isitup-consumer migrate --config $(IN_CONTAINER)
 endif
 
+# What is missing is told before any container of the two starts: by ourselves where it is a file that the engine would only
+# stumble over, by the programs themselves for all the rest.
 run-prod:
+	@sh dev/before-prod $(PROD_CONFIG)
 	$(PROD_COMPOSE) build $(BUILD_ARGS)
+	@failed=''; \
+	for service in producer consumer; do \
+		echo "$$service: looking at what it needs"; \
+		$(PROD_COMPOSE) run --rm --no-deps $(NO_TERMINAL) isitup-$$service check-config --connect --config $(IN_CONTAINER) </dev/null || \
+			failed="$$failed $$service"; \
+	done; \
+	[ -z "$$failed" ] || { echo "nothing was started: see above what the$$failed lacks, mend it, and call this again" >&2; exit 1; }
 	$(PROD_COMPOSE) up -d
 	$(call wait,$(PROD_COMPOSE))
 	@printf '%s\n' "" "Producer and consumer run." "  $(PROD_COMPOSE) logs -f    what they say" "  $(PROD_COMPOSE) down       ends them"
 
 image:
-	docker build $(BUILD_ARGS) -f producer/Dockerfile -t isitup-producer:$(VERSION) -t isitup-producer:latest .
-	docker build $(BUILD_ARGS) -f consumer/Dockerfile -t isitup-consumer:$(VERSION) -t isitup-consumer:latest .
+	docker build $(BUILD_ARGS) -f producer/Dockerfile $(call tags,isitup-producer) .
+	docker build $(BUILD_ARGS) -f consumer/Dockerfile $(call tags,isitup-consumer) .
+	docker build $(BUILD_ARGS) -f packaging/Dockerfile $(call tags,isitup) .
 
 # What it builds stays in volumes, and apart from this machine's target/.
 dev:

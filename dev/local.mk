@@ -26,7 +26,13 @@ setup-database: deps
 
 run-prod: deps
 	$(CARGO) build --release $(LOCKED) --workspace
-	$(TARGET)/release/isitup-dev services --config config.prod.yml
+	@failed=''; \
+	for service in producer consumer; do \
+		echo "$$service: looking at what it needs"; \
+		$(TARGET)/release/isitup-$$service check-config --connect --config $(PROD_CONFIG) || failed="$$failed $$service"; \
+	done; \
+	[ -z "$$failed" ] || { echo "nothing was started: see above what the$$failed lacks, mend it, and call this again" >&2; exit 1; }
+	$(TARGET)/release/isitup-dev services --config $(PROD_CONFIG)
 
 .PHONY: built
 built:

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::commands::audit::AuditArgs;
 use crate::commands::check_config::CheckConfigArgs;
@@ -75,6 +76,17 @@ pub(crate) enum Command {
     CheckConfig(CheckConfigArgs),
     /// Ask the running consumer whether it is alive; for container health checks
     Health,
+    /// Print what completes commands and options in a shell: see README.md for where to put it
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the manual pages
+    #[command(hide = true)]
+    Manual {
+        /// Where to
+        folder: PathBuf,
+    },
 }
 
 /// Options of `run`.

@@ -9,6 +9,7 @@ mod cli;
 mod commands;
 mod config;
 mod console;
+mod documents;
 mod exit;
 pub mod ingest;
 mod lease;
@@ -53,8 +54,11 @@ fn report(error: &CommandError) {
 
 fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
     let command = cli.take_command().map_err(CommandError::Usage)?;
-    if let Command::Decode(args) = &command {
-        return commands::decode::run(args);
+    match &command {
+        Command::Completions { shell } => return Ok(documents::completions(*shell).map(|()| Answer::Yes)?),
+        Command::Manual { folder } => return Ok(documents::manual(folder).map(|()| Answer::Yes)?),
+        Command::Decode(args) => return commands::decode::run(args),
+        _ => {}
     }
     let needs_postgres = match &command {
         Command::Run(args) => args.sinks().contains(&Sink::Postgres),
@@ -81,6 +85,7 @@ fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
         Command::Rejected(command) => commands::rejected::run(&context, &command),
         Command::CheckConfig(args) => commands::check_config::run(&context.config, &args),
         Command::Health => commands::health::run(&context.config),
-        Command::Decode(args) => commands::decode::run(&args),
+        // Done above, where no configuration was needed yet.
+        Command::Completions { .. } | Command::Manual { .. } | Command::Decode(_) => Ok(Answer::Yes),
     }
 }

@@ -11,6 +11,7 @@ use isitup_shared::http::{self, Health};
 use isitup_shared::kafka;
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
+use isitup_shared::supervision;
 use uuid::Uuid;
 
 use crate::assignment::Assignment;
@@ -42,6 +43,13 @@ pub(crate) fn run(config: &Config, args: &RunArgs, shutdown: &Shutdown) -> anyho
     http::serve(listen, Arc::clone(&status) as Arc<dyn Health>, registry)
         .with_context(|| format!("cannot listen on {listen}: free it, or set consumer.listen"))?;
 
+    let store = match &config.postgres {
+        Some(postgres) if with_postgres => Some(Store::new(postgres, config.consumer.lease)?),
+        _ => None,
+    };
+    let _told = supervision::begin(Arc::clone(&status) as Arc<dyn Health>, shutdown)
+        .context("starting the thread that tells systemd")?;
+
     thread::scope(|scope| {
         let console = sinks.contains(&Sink::Console).then(|| {
             let console = Console {
@@ -57,18 +65,13 @@ pub(crate) fn run(config: &Config, args: &RunArgs, shutdown: &Shutdown) -> anyho
                 console.run(shutdown)
             })
         });
-        let stored = match &config.postgres {
-            Some(postgres) if with_postgres => {
-                let store = Store::new(postgres, config.consumer.lease)?;
-                run_postgres(config, &store, args, (&status, &metrics), shutdown);
-                Ok(())
-            }
-            _ => Ok(()),
-        };
+        if let Some(store) = &store {
+            run_postgres(config, store, args, (&status, &metrics), shutdown);
+        }
         match console.map(thread::ScopedJoinHandle::join) {
-            Some(Ok(printed)) => stored.and(printed.context("cannot write to standard output")),
+            Some(Ok(printed)) => printed.context("cannot write to standard output"),
             Some(Err(panic)) => std::panic::resume_unwind(panic),
-            None => stored,
+            None => Ok(()),
         }
     })
 }

@@ -1,5 +1,6 @@
 //! A stack of one's own, for tests: spawns `isitup-dev stack --ephemeral` and talks to it.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -11,6 +12,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::Disk;
+use crate::stack::{self, Operation, Resource};
 
 /// Ending an ephemeral stack takes about half a second.
 const END_LIMIT: Duration = Duration::from_secs(30);
@@ -22,8 +24,15 @@ pub struct Addresses {
     pub zookeeper: Option<String>,
     /// `127.0.0.1:<port>`
     pub kafka: Option<String>,
-    /// `127.0.0.1:<port>` of each broker.
+    /// `127.0.0.1:<port>` of each broker's plaintext listener.
     pub brokers: Vec<String>,
+    /// `127.0.0.1:<port>` of each broker, by the name of the listener: `tls`, `mtls`, `sasl`, `scram` (SCRAM-SHA-512 only),
+    /// `expired` and `misnamed` (TLS with such a certificate). Empty unless they were asked for.
+    #[serde(default)]
+    pub listeners: BTreeMap<String, Vec<String>>,
+    /// The folder with certificates and keys: `ca.pem`, `service.cert`, `service.key` and more.
+    #[serde(default)]
+    pub certificates: Option<PathBuf>,
     /// `postgres://isitup:isitup@127.0.0.1:<port>/isitup`; the user is a superuser, so that tests can make databases.
     pub postgres_url: Option<String>,
     /// The demo sites: `http://127.0.0.1:<port>`
@@ -43,6 +52,11 @@ pub struct StackOptions {
     pub no_fsync: bool,
     /// How many brokers; 0 means one.
     pub brokers: usize,
+    /// Kafka 4, which has no `zookeeper`; several brokers of it have a `controller`. Else it is 3.9.
+    pub is_kafka_4: bool,
+    /// Gives Kafka listeners with TLS, certificates and passwords beside the plaintext one. The user `isitup` may do what
+    /// both services do, the user `limited` nothing until [`Stack::allow`].
+    pub is_secured: bool,
     /// Puts the first broker's data on a disk of 64 MiB that [`Stack::fill_disk`] fills up. Not with PostgreSQL.
     pub has_small_disk: bool,
     /// Shows what the stack does on our standard error.
@@ -101,6 +115,12 @@ impl Stack {
         if options.brokers > 0 {
             command.args(["--brokers", &options.brokers.to_string()]);
         }
+        if options.is_kafka_4 {
+            command.args(["--kafka", "4"]);
+        }
+        if options.is_secured {
+            command.arg("--secured");
+        }
         let errors = if options.is_verbose { Stdio::inherit() } else { Stdio::null() };
         let mut child = command
             .stdin(Stdio::piped())
@@ -136,6 +156,45 @@ impl Stack {
         &self.addresses.brokers
     }
 
+    /// The `127.0.0.1:<port>` of each broker's secured listener of that name.
+    ///
+    /// # Panics
+    /// When there is none: the stack was started without.
+    #[expect(clippy::panic, reason = "asking for what was not started is a mistake in the test itself")]
+    pub fn listener(&self, name: &str) -> &[String] {
+        self.addresses.listeners.get(name).unwrap_or_else(|| panic!("this stack has no listener {name}"))
+    }
+
+    /// A file among the certificates and keys, such as `ca.pem`.
+    ///
+    /// # Panics
+    /// When the stack was started without.
+    #[expect(clippy::expect_used, reason = "asking for what was not started is a mistake in the test itself")]
+    pub fn certificate(&self, name: &str) -> PathBuf {
+        self.addresses.certificates.as_deref().expect("this stack was started without certificates").join(name)
+    }
+
+    /// Lets a user of the secured listeners do that, from now on.
+    ///
+    /// # Errors
+    /// When Kafka does not take it.
+    pub fn allow(&self, user: &str, resource: Resource<'_>, operations: &[Operation]) -> Result<()> {
+        Ok(stack::allow(self.kafka_port()?, user, resource, operations)?)
+    }
+
+    /// Takes back what was allowed in these very words.
+    ///
+    /// # Errors
+    /// When Kafka does not take it.
+    pub fn disallow(&self, user: &str, resource: Resource<'_>, operations: &[Operation]) -> Result<()> {
+        Ok(stack::disallow(self.kafka_port()?, user, resource, operations)?)
+    }
+
+    fn kafka_port(&self) -> Result<u16> {
+        let port = self.kafka().rsplit(':').next().and_then(|port| port.parse().ok());
+        port.context("Kafka's address has no port")
+    }
+
     /// PostgreSQL's URL.
     ///
     /// # Panics
@@ -167,7 +226,7 @@ impl Stack {
         self.tell("start", part)
     }
 
-    /// Ends a part in order: `zookeeper`, `kafka` (of several brokers the others are `kafka-2` and so on) or `postgres`.
+    /// Ends a part in order: `zookeeper` (`controller`), `kafka` (of several brokers the others are `kafka-2` and so on) or `postgres`.
     ///
     /// # Errors
     /// When there is no such part.

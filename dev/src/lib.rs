@@ -19,6 +19,12 @@ mod tools;
 use std::path::PathBuf;
 
 pub use client::{Addresses, Stack, StackOptions};
+pub use stack::{Operation, Resource};
+
+/// The password of a user of Kafka's secured listeners: `isitup` and `limited`. It is no secret.
+pub fn kafka_password(user: &str) -> String {
+    stack::password(user)
+}
 
 /// The folder of `PostgreSQL`'s programs, as installed.
 ///

@@ -1,14 +1,17 @@
 //! The command line.
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 use isitup_shared::config::{LogConfig, Problems};
 use isitup_shared::logging;
 use isitup_shared::shutdown::Shutdown;
 
 use crate::config::Settings;
+use crate::documents;
 use crate::one_shot::{self, Telling, Wanted};
 
 /// Checks web sites on a schedule and publishes each result to Kafka.
@@ -59,6 +62,17 @@ enum Command {
     },
     /// Ask the running producer whether it is alive; exit 0 when it is (for container health checks)
     Health,
+    /// Print what completes commands and options in a shell: see README.md for where to put it
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the manual pages
+    #[command(hide = true)]
+    Manual {
+        /// Where to
+        folder: PathBuf,
+    },
 }
 
 const EXAMPLES: &str = "\
@@ -78,6 +92,16 @@ pub(crate) const USAGE: u8 = 2;
 /// A service could not be reached.
 pub(crate) const UNREACHABLE: u8 = 3;
 
+fn made(document: io::Result<()>) -> u8 {
+    document.map_or_else(
+        |error| {
+            one_shot::complain(&format!("cannot write: {error}"));
+            NO
+        },
+        |()| 0,
+    )
+}
+
 impl Cli {
     /// Does what the command line asks for, and gives the exit code.
     pub fn execute(self) -> ExitCode {
@@ -91,6 +115,8 @@ impl Cli {
                 self.settings().map(|settings| one_shot::describe(&settings, Telling { json, all, strict, connect }))
             }
             Some(Command::Health) => self.settings().map(|settings| one_shot::health(settings.producer.listen)),
+            Some(Command::Completions { shell }) => Ok(made(documents::completions(shell))),
+            Some(Command::Manual { ref folder }) => Ok(made(documents::manual(folder))),
         };
         ExitCode::from(code.unwrap_or_else(|problems| {
             one_shot::complain(&problems.to_string());

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dispatcher;
+mod documents;
 pub mod endpoint;
 pub mod metrics;
 mod one_shot;
@@ -33,6 +34,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::http::{self, Health};
 use isitup_shared::shutdown::Shutdown;
+use isitup_shared::supervision;
 use prometheus_client::registry::Registry;
 use signal_hook::consts::SIGXFSZ;
 
@@ -87,7 +89,7 @@ pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -
     });
     metrics.workers_limit.set(i64::try_from(settings.producer.workers).unwrap_or(i64::MAX));
     let listen = settings.producer.listen;
-    http::serve(listen, health, registry)
+    http::serve(listen, Arc::clone(&health) as Arc<dyn Health>, registry)
         .with_context(|| format!("producer.listen: {listen} cannot be listened on; free it or set another address"))?;
 
     let identification =
@@ -106,6 +108,7 @@ pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -
         Dispatcher::begin(identification, sites, reloads, before, workers, ledger, intake, gauge, metrics.clone());
 
     let publishing = Publishing::start(Publisher::new(feed, &kafka, metrics), publisher_heart)?;
+    let _told = supervision::begin(health, shutdown).context("starting the thread that tells systemd")?;
     dispatcher.run(shutdown, &dispatcher_heart);
     spool.flush(MOST_TO_FLUSH);
     publishing.finish();

@@ -16,6 +16,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use isitup_shared::config::Problems;
 use isitup_shared::shutdown::Shutdown;
+use isitup_shared::supervision;
 use signal_hook::consts::SIGHUP;
 
 use crate::config::Settings;
@@ -67,7 +68,7 @@ impl Watch {
             before.clone_from(&now);
             if is_asked || is_changed {
                 self.seen = now;
-                self.reload();
+                supervision::reloading(|| self.reload());
                 // The new settings may depend on other files.
                 self.seen = State::of(self.file.as_deref(), &self.settings.sources);
                 before.clone_from(&self.seen);

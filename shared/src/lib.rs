@@ -11,4 +11,5 @@ pub mod logging;
 pub mod retry;
 pub mod secret;
 pub mod shutdown;
+pub mod supervision;
 pub mod time;

@@ -1,6 +1,6 @@
 //! A configuration that comes from the environment alone.
 
-use crate::harness::{Pipeline, Service, command, shared_servers, site};
+use crate::harness::{Lane, Pipeline, Service, command, shared_servers, site};
 
 #[test]
 fn both_services_run_without_a_file() {
@@ -9,7 +9,7 @@ fn both_services_run_without_a_file() {
     let start = |program: &str| {
         let mut command = command(program);
         command
-            .env("ISITUP__KAFKA__BROKERS", shared_servers().kafka())
+            .envs(Lane::current().environment(shared_servers()))
             .env("ISITUP__KAFKA__TOPIC", pipeline.name())
             .env("ISITUP__POSTGRES__URL", shared_servers().postgres_url())
             .env("ISITUP__POSTGRES__SCHEMA", pipeline.name())

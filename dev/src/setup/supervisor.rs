@@ -21,7 +21,7 @@ use crate::ending::Ending;
 use crate::proc::{self, Identity};
 use crate::sites::Sites;
 use crate::spawner::Spawner;
-use crate::stack::{Context, Home, Kind, Part, Parts, Port, Wanted, database_url};
+use crate::stack::{Context, Home, Kind, Line, Part, Parts, Port, Wanted, database_url};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 const NEXT_TRY: Duration = Duration::from_secs(10);
@@ -158,6 +158,8 @@ fn keep_running(args: &SetupArgs, ports: Ports, context: &Context, board: &Board
     let _sites = start_sites(board)?;
     let wanted = Wanted {
         kinds: [Kind::Kafka, Kind::Postgres].into(),
+        line: Line::Three,
+        is_secured: false,
         zookeeper: ports.zookeeper,
         kafka: vec![ports.kafka],
         postgres: ports.postgres,

@@ -1,5 +1,6 @@
 //! `isitup-dev stack`: a stack in the foreground, told what to do by its input.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,15 +8,16 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use serde::Serialize;
 use serde_json::json;
 
+use super::broker::MOST;
 use super::console;
 use super::home::Home;
-use super::kafka::MOST;
+use super::jars::Line;
 use super::part::Context;
 use super::parts::{Kind, Parts, Wanted};
 use super::ports::Port;
@@ -36,7 +38,13 @@ pub(crate) struct StackArgs {
     /// Start these parts only; kafka brings zookeeper along
     #[arg(long, value_delimiter = ',', value_name = "PARTS")]
     only: Vec<Kind>,
-    /// ZooKeeper's port [default: a free one]
+    /// Which Kafka: 3.9 with ZooKeeper, or 4 without
+    #[arg(long, value_name = "LINE", default_value = "3")]
+    kafka: Line,
+    /// Give Kafka listeners with TLS, certificates and passwords beside the plaintext one; what they need lies in certificates/
+    #[arg(long)]
+    secured: bool,
+    /// ZooKeeper's port, or that of Kafka 4's controller [default: a free one]
     #[arg(long, value_name = "PORT")]
     zookeeper_port: Option<u16>,
     /// Kafka's port [default: a free one]
@@ -92,12 +100,17 @@ fn serve(args: &StackArgs, home: Arc<Home>, spawner: Spawner, ending: &Ending, l
 
 fn start(args: &StackArgs, context: &Context) -> Result<(Parts, Addresses)> {
     let all = [Kind::Kafka, Kind::Postgres, Kind::Sites];
-    let kinds = if args.only.is_empty() { all.into() } else { args.only.iter().copied().collect() };
+    let kinds: BTreeSet<Kind> = if args.only.is_empty() { all.into() } else { args.only.iter().copied().collect() };
     let mut kafka = vec![Port::given_or_free(args.kafka_port, "kafka")?];
     for _ in 1..args.brokers {
         kafka.push(Port::free()?);
     }
+    if args.kafka == Line::Four && kinds.contains(&Kind::Zookeeper) {
+        bail!("Kafka 4 has no ZooKeeper: leave it out of --only");
+    }
     let wanted = Wanted {
+        line: args.kafka,
+        is_secured: args.secured,
         zookeeper: Port::given_or_free(args.zookeeper_port, "zookeeper")?,
         kafka,
         postgres: Port::given_or_free(args.postgres_port, "postgres")?,
@@ -110,6 +123,8 @@ fn start(args: &StackArgs, context: &Context) -> Result<(Parts, Addresses)> {
         zookeeper: parts.zookeeper(),
         kafka: parts.kafka(),
         brokers: parts.brokers(),
+        certificates: args.secured.then(|| context.home.certificates()),
+        listeners: parts.listeners(),
         postgres_url: parts.postgres_url(),
         sites: sites.as_ref().map(|sites| format!("http://{}", sites.plain)),
         sites_tls: sites.as_ref().map(|sites| format!("https://{}", sites.tls)),

@@ -4,6 +4,7 @@ use std::fs::{self, File, Permissions, TryLockError};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -14,7 +15,7 @@ use crate::proc::{self, Identity};
 const EPHEMERAL: &str = "isitup-dev-stack-";
 const LOCK: &str = "lock";
 /// What we make in a folder, and so may delete.
-const OURS: [&str; 4] = ["data", "logs", "conf", "spool"];
+const OURS: [&str; 5] = ["data", "logs", "conf", "spool", "certificates"];
 
 /// A folder that is ours alone while this lives.
 #[derive(Debug)]
@@ -73,11 +74,19 @@ impl Home {
         self.root.join("data").join(name)
     }
 
-    /// Writes a settings file and says where it lies.
+    /// Writes a settings file and says where it lies. Parts that start at the same time share some.
     pub(crate) fn write_settings(&self, name: &str, text: &str) -> Result<PathBuf> {
+        static WRITTEN: AtomicUsize = AtomicUsize::new(0);
         let path = self.root.join("conf").join(name);
-        fs::write(&path, text).with_context(|| format!("could not write {}", path.display()))?;
+        let fresh = path.with_added_extension(format!("new-{}", WRITTEN.fetch_add(1, Ordering::Relaxed)));
+        let written = fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &path));
+        written.with_context(|| format!("could not write {}", path.display()))?;
         Ok(path)
+    }
+
+    /// Where certificates and keys go.
+    pub(crate) fn certificates(&self) -> PathBuf {
+        self.root.join("certificates")
     }
 
     /// Deletes what a stack made here, and the folder if it was not there before.

@@ -5,17 +5,37 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum;
 
 use super::home::fingerprint;
 use super::part::Context;
 use crate::process::Launch;
 use crate::tools;
 
-const POM: &str = include_str!("../../kafka/pom.xml");
+/// Which Kafka.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Line {
+    /// The last line that runs on ZooKeeper.
+    #[default]
+    #[value(name = "3")]
+    Three,
+    /// The line that keeps its metadata itself (`KRaft`).
+    #[value(name = "4")]
+    Four,
+}
+
+impl Line {
+    fn pom(self) -> &'static str {
+        match self {
+            Self::Three => include_str!("../../kafka/pom.xml"),
+            Self::Four => include_str!("../../kafka/pom-4.xml"),
+        }
+    }
+}
 
 /// The class path of the pinned Kafka. The first call of all lets Maven download it (46 MB).
-pub(crate) fn class_path(context: &Context) -> Result<String> {
-    let folder = cache()?.join(format!("kafka-{:016x}", fingerprint(POM.as_bytes())));
+fn class_path(context: &Context, line: Line) -> Result<String> {
+    let folder = cache()?.join(format!("kafka-{:016x}", fingerprint(line.pom().as_bytes())));
     fs::create_dir_all(&folder).with_context(|| format!("could not make {}", folder.display()))?;
     let known = folder.join("classpath");
     if let Some(path) = read(&known) {
@@ -27,7 +47,7 @@ pub(crate) fn class_path(context: &Context) -> Result<String> {
     if let Some(path) = read(&known) {
         return Ok(path);
     }
-    resolve(context, &folder, &known)?;
+    resolve(context, line, &folder, &known)?;
     read(&known).with_context(|| format!("Maven ended well but {} names no jars", known.display()))
 }
 
@@ -38,11 +58,11 @@ fn read(known: &Path) -> Option<String> {
     (!text.is_empty() && text.split(':').all(|jar| Path::new(jar).is_file())).then(|| text.to_owned())
 }
 
-fn resolve(context: &Context, folder: &Path, known: &Path) -> Result<()> {
+fn resolve(context: &Context, line: Line, folder: &Path, known: &Path) -> Result<()> {
     let maven = tools::find("mvn")?;
-    log::info!("fetching Kafka's and ZooKeeper's jars by Maven; only the first start does that");
+    log::info!("fetching Kafka's jars by Maven; only the first start does that");
     let started = Instant::now();
-    fs::write(folder.join("pom.xml"), POM).context("could not write the pom")?;
+    fs::write(folder.join("pom.xml"), line.pom()).context("could not write the pom")?;
     let fresh = folder.join("classpath.new");
     Launch::new("Maven", maven, folder, &context.home.log("maven"))
         .args(["--batch-mode", "--no-transfer-progress", "dependency:build-classpath"])
@@ -65,8 +85,7 @@ fn cache() -> Result<PathBuf> {
 }
 
 /// `java` with small heaps and a fast start.
-pub(crate) fn java(context: &Context, name: &'static str, data: &Path, most_heap: &str) -> Result<Launch> {
-    let logging = context.home.write_settings("log4j.properties", include_str!("../../kafka/log4j.properties"))?;
+pub(crate) fn java(context: &Context, line: Line, name: &'static str, data: &Path, most_heap: &str) -> Result<Launch> {
     let java = std::env::var_os("JAVA_HOME").map(|home| PathBuf::from(home).join("bin/java"));
     let java = java.filter(|path| path.is_file()).map_or_else(|| tools::find("java"), Ok)?;
     fs::create_dir_all(data).with_context(|| format!("could not make {}", data.display()))?;
@@ -74,7 +93,16 @@ pub(crate) fn java(context: &Context, name: &'static str, data: &Path, most_heap
         .args([&format!("-Xmx{most_heap}"), "-Xms32m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"])
         // Without performance data nothing is left in /tmp/hsperfdata_*.
         .args(["-XX:-UsePerfData", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"])
-        .args([format!("-Dlog4j.configuration=file:{}", logging.display())])
+        .args([logging(context, line)?])
         // Not by -cp, as a list of 57 jars makes a process list unreadable.
-        .env("CLASSPATH", class_path(context)?))
+        .env("CLASSPATH", class_path(context, line)?))
+}
+
+fn logging(context: &Context, line: Line) -> Result<String> {
+    let (property, name, text) = match line {
+        Line::Three => ("log4j.configuration", "log4j.properties", include_str!("../../kafka/log4j.properties")),
+        Line::Four => ("log4j2.configurationFile", "log4j2.properties", include_str!("../../kafka/log4j2.properties")),
+    };
+    let path = context.home.write_settings(name, text)?;
+    Ok(format!("-D{property}=file:{}", path.display()))
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use rustix::process::Signal;
 
-use super::jars;
+use super::jars::{self, Line};
 use super::part::{Context, Program};
 use super::ports::Port;
 use super::probe::{self, Probe};
@@ -21,7 +21,7 @@ impl Program for Zookeeper {
         let data = context.home.data(self.name());
         let settings =
             context.home.write_settings("zookeeper.properties", &settings(&data.display().to_string(), port))?;
-        Ok(jars::java(context, self.name(), &data, "128m")?
+        Ok(jars::java(context, Line::Three, self.name(), &data, "128m")?
             // Neither a crash of a process nor kill -9 loses what the kernel has; only a crash of the machine would.
             .args(["-Dzookeeper.forceSync=no", "-Dzookeeper.preAllocSize=256"])
             .args(["org.apache.zookeeper.server.quorum.QuorumPeerMain".into(), settings.into_os_string()]))

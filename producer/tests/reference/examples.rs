@@ -1,13 +1,20 @@
 //! A value for each key that is not its default. Keys that need each other stand together.
 
-/// Keys that take one value only, so far.
-pub(crate) const SINGLE: &[&str] = &["kafka.client"];
-
 pub(crate) const EXAMPLES: &[&[(&str, &str)]] = &[
     &[("log.level", "debug")],
     &[("log.format", "json")],
     &[("kafka.brokers", "[other:9092]")],
     &[("kafka.topic", "other")],
+    &[("kafka.client", "librdkafka")],
+    &[("kafka.client", "librdkafka"), ("kafka.tls.ca_file", "cert.pem")],
+    &[("kafka.client", "librdkafka"), ("kafka.tls.cert_file", "cert.pem"), ("kafka.tls.key_file", "key.pem")],
+    &[
+        ("kafka.client", "librdkafka"),
+        ("kafka.tls.ca_file", "cert.pem"),
+        ("kafka.sasl.mechanism", "SCRAM-SHA-512"),
+        ("kafka.sasl.username", "u"),
+        ("kafka.sasl.password", "secret"),
+    ],
     &[("kafka.format", "avro")],
     &[("kafka.create_topic.partitions", "12")],
     &[("kafka.create_topic.replication_factor", "3")],

@@ -125,6 +125,8 @@ impl KafkaClient {
         let place_of_sasl = section.place_of("sasl");
         let tls = KafkaTls::read(section)?;
         if !with_sasl {
+            // Known all the same, for the message about an unknown key.
+            section.skip("sasl");
             return Some(Self::Librdkafka(if with_tls { Security::Tls(tls) } else { Security::Plaintext }));
         }
         let sasl = Sasl::read(section);

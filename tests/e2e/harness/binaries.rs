@@ -26,6 +26,11 @@ pub(crate) fn fresh(name: &str) -> PathBuf {
     path
 }
 
+/// The root of the repository.
+pub(crate) fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
 /// A source that changed since the program was built. Cargo lists them beside it, in the manner of make.
 fn newer_source(program: &Path) -> Option<String> {
     let built = fs::metadata(program).ok()?.modified().ok()?;

@@ -20,9 +20,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 const TRIES: usize = 300;
 const PAUSE: Duration = Duration::from_millis(100);
 
+// The numbers of requests, and versions of them that Kafka 3.9 and 4.1 both know.
 const METADATA: (i16, i16) = (3, 4);
-const CREATE_TOPICS: (i16, i16) = (19, 0);
-const DELETE_TOPICS: (i16, i16) = (20, 0);
+const CREATE_TOPICS: (i16, i16) = (19, 2);
+const DELETE_TOPICS: (i16, i16) = (20, 1);
 const DELETE_RECORDS: (i16, i16) = (21, 0);
 const CREATE_PARTITIONS: (i16, i16) = (37, 0);
 const ELECT_LEADERS: (i16, i16) = (43, 1);
@@ -73,11 +74,11 @@ impl Cluster {
         for (key, value) in settings {
             body = body.string(key).string(value);
         }
-        let body = body.int32(limit());
+        let body = body.int32(limit()).int8(0);
         self.done(&format!("topic {topic} is made"), || {
             let answer = self.ask_controller(CREATE_TOPICS, &body)?;
             // A time-out means that it is being made; that it exists, that one of that name is still being deleted.
-            Answer(&answer).skip_int32().skip_string().code(&[0, 7])
+            Answer(&answer).skip_int32().skip_int32().skip_string().code(&[0, 7])
         });
         eventually(&format!("each partition of {topic} has a leader"), || {
             let placements = self.placements(topic);
@@ -91,7 +92,7 @@ impl Cluster {
         let body = Body::default().int32(1).string(topic).int32(limit());
         self.done(&format!("topic {topic} is deleted"), || {
             let answer = self.ask_controller(DELETE_TOPICS, &body)?;
-            Answer(&answer).skip_int32().skip_string().code(&[0])
+            Answer(&answer).skip_int32().skip_int32().skip_string().code(&[0])
         });
     }
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::child::{self, Finished, Service};
 use super::database::Database;
+use super::lane::Lane;
 use super::proxy::Proxy;
 use super::servers::shared_servers;
 use super::site::Site;
@@ -304,12 +305,12 @@ impl<'a> Pipeline<'a> {
     pub(crate) fn write_config(&self) -> PathBuf {
         let path = self.folder().join("config.yml");
         let (name, url) = (&self.name, &self.postgres_url);
-        let brokers = self.brokers.as_deref().unwrap_or_else(|| self.servers.brokers());
+        let kafka = Lane::current().yaml(self.servers, self.brokers.as_deref());
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
         let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
         let (producer, more) = (&self.producer, &self.more);
         let text = format!(
-            "kafka: {{brokers: {brokers:?}, topic: {name}}}
+            "kafka: {{{kafka}, topic: {name}}}
 postgres: {{url: {url:?}, schema: {name}}}
 producer: {{location: tests, spool: {{path: {spool:?}, max_size: 256MiB}}, listen: 127.0.0.1:0{producer}}}
 consumer: {{lease: {lease}ms, listen: 127.0.0.1:0}}

@@ -1,4 +1,5 @@
-//! Kafka, ZooKeeper and PostgreSQL: one set that all tests share, and sets of their own for tests that treat them badly.
+//! Kafka (as [`Lane`] says) and PostgreSQL: one set that all tests share, and sets of their own for tests that treat them
+//! badly.
 
 use std::ops::Deref;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
@@ -6,6 +7,7 @@ use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 use isitup_dev::{Stack, StackOptions};
 
 use super::binaries;
+use super::lane::Lane;
 
 /// How many tests may have servers of their own at one time: each set takes half a gigabyte and some CPU to start.
 const MOST_OWN: usize = 2;
@@ -13,7 +15,7 @@ const MOST_OWN: usize = 2;
 /// The servers that tests share. They end with this process.
 pub(crate) fn shared_servers() -> &'static Stack {
     static SHARED: OnceLock<Stack> = OnceLock::new();
-    SHARED.get_or_init(|| start(&["kafka", "postgres"], StackOptions::default()))
+    SHARED.get_or_init(|| start(&["kafka", "postgres"], Lane::current().options()))
 }
 
 /// Servers for one test, to be killed, stopped and started as it likes.
@@ -26,17 +28,17 @@ impl OwnServers {
     /// Waits for its turn and starts them.
     pub(crate) fn start() -> Self {
         let turn = Turn::take();
-        Self { stack: start(&["kafka", "postgres"], StackOptions::default()), _turn: turn }
+        Self { stack: start(&["kafka", "postgres"], Lane::current().options()), _turn: turn }
     }
 
     /// So many brokers, and no database: for [`Pipeline::with_kafka_of`](super::Pipeline::with_kafka_of).
     pub(crate) fn brokers(brokers: usize) -> Self {
-        Self::kafka(StackOptions { brokers, ..StackOptions::default() })
+        Self::kafka(StackOptions { brokers, ..Lane::current().options() })
     }
 
     /// One broker, whose disk can be filled up, and no database.
     pub(crate) fn broker_on_small_disk() -> Self {
-        Self::kafka(StackOptions { has_small_disk: true, ..StackOptions::default() })
+        Self::kafka(StackOptions { has_small_disk: true, ..Lane::current().options() })
     }
 
     fn kafka(options: StackOptions) -> Self {
@@ -47,7 +49,7 @@ impl OwnServers {
     /// So many brokers, and a database.
     pub(crate) fn brokers_and_database(brokers: usize) -> Self {
         let turn = Turn::take();
-        let options = StackOptions { brokers, ..StackOptions::default() };
+        let options = StackOptions { brokers, ..Lane::current().options() };
         Self { stack: start(&["kafka", "postgres"], options), _turn: turn }
     }
 }

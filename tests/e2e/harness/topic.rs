@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use isitup_shared::config::{Format, KafkaClient, KafkaConfig, TopicShape};
+use isitup_shared::config::{Format, KafkaConfig, TopicShape};
 use isitup_shared::kafka::{Delivery, OffsetRange, Record, Sender, receiver, sender};
 use serde_json::Value;
 
+use super::lane::Lane;
 use super::message::as_json;
 use super::waiting::eventually;
 
@@ -26,13 +27,14 @@ impl Topic {
     /// The topic `name` on a cluster of these brokers.
     pub(crate) fn at(brokers: &[String], name: &str) -> Self {
         let (brokers, topic) = (brokers.to_vec(), name.to_owned());
+        let replication_factor = u16::try_from(brokers.len()).unwrap();
         Self {
             config: KafkaConfig {
-                client: KafkaClient::KafkaRust,
+                client: Lane::current().client(),
                 brokers,
                 topic,
                 format: Format::Json,
-                create_topic: TopicShape::default(),
+                create_topic: TopicShape { replication_factor, ..TopicShape::default() },
             },
         }
     }

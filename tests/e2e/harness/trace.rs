@@ -40,8 +40,7 @@ pub(crate) struct Trace {
     pub(crate) moments: Vec<Moment>,
 }
 
-/// `command` under the eyes of `strace`, which writes to `log`. The process itself is the one that is started.
-pub(crate) fn watched(command: &Command, log: &Path) -> Command {
+fn demand_strace() {
     let allowed = Command::new("strace").args(["-e", "trace=none", "true"]).output();
     let is_allowed = allowed.as_ref().is_ok_and(|output| output.status.success());
     assert!(
@@ -49,17 +48,49 @@ pub(crate) fn watched(command: &Command, log: &Path) -> Command {
         "strace cannot be used here, so that nobody sees what is synced when ({allowed:?}): install it (`make deps`); in \
          a container, allow ptrace (`--cap-add SYS_PTRACE`)"
     );
+}
+
+/// `command` under the eyes of `strace`, which writes to `log`. The process itself is the one that is started.
+pub(crate) fn watched(command: &Command, log: &Path) -> Command {
+    let calls = format!("trace={CALLS}");
+    let options = ["--seccomp-bpf", "-yy", "-xx", "-s", "4000000", "-e", "signal=SIGKILL", "-e", &calls];
+    under_strace(command, &options, log)
+}
+
+/// `command`, whose calls of all kinds are counted in `log` when it has ended.
+pub(crate) fn counted(command: &Command, log: &Path) -> Command {
+    // Without the calls of the setpriv that `command` begins with: there is one before strace, too.
+    let words: Vec<_> = command.get_args().skip_while(|word| *word != "--").skip(1).collect();
+    let mut own = Command::new(words[0]);
+    own.args(&words[1..]);
+    pass_environment(command, &mut own);
+    under_strace(&own, &["--summary-only", "--summary-columns=name"], log)
+}
+
+/// The names of the calls that [`counted`] found.
+pub(crate) fn names_in(log: &Path) -> Vec<String> {
+    let table = std::fs::read_to_string(log).unwrap_or_default();
+    let is_name = |line: &&str| line.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let names = table.lines().map(str::trim).filter(is_name).filter(|line| !matches!(*line, "" | "syscall" | "total"));
+    names.map(str::to_owned).collect()
+}
+
+fn under_strace(command: &Command, options: &[&str], log: &Path) -> Command {
+    demand_strace();
     let mut watched = Command::new("setpriv");
-    watched.args(["--pdeathsig", "KILL", "--", "strace", "-D", "-f", "--seccomp-bpf", "-yy", "-xx", "-s", "4000000"]);
-    watched.args(["-e", "signal=SIGKILL", "-e", &format!("trace={CALLS}"), "-o"]).arg(log).arg(command.get_program());
-    watched.args(command.get_args());
-    for (name, value) in command.get_envs() {
+    watched.args(["--pdeathsig", "KILL", "--", "strace", "-D", "-f"]).args(options).arg("-o").arg(log);
+    watched.arg(command.get_program()).args(command.get_args());
+    pass_environment(command, &mut watched);
+    watched
+}
+
+fn pass_environment(from: &Command, to: &mut Command) {
+    for (name, value) in from.get_envs() {
         match value {
-            Some(value) => watched.env(name, value),
-            None => watched.env_remove(name),
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
         };
     }
-    watched
 }
 
 impl Trace {

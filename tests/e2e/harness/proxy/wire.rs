@@ -32,6 +32,9 @@ const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
 const METADATA: i16 = 3;
 const FIND_COORDINATOR: i16 = 10;
+const DESCRIBE_CLUSTER: i16 = 60;
+/// Whose answers name addresses of brokers. Those to the first two do in newer versions, where a leader has moved.
+const NAMING_BROKERS: [i16; 5] = [PRODUCE, FETCH, METADATA, FIND_COORDINATOR, DESCRIBE_CLUSTER];
 
 /// The code in the place of a version by which a client asks for TLS.
 const TLS_REQUEST: i32 = 80_877_103;
@@ -108,22 +111,23 @@ impl Request {
         call == Call::Any || self.call == Some(call)
     }
 
-    /// Makes an answer that names brokers' addresses name the proxies': each is a host as text, then its port.
+    /// Makes an answer that names brokers' addresses name the proxies': each is a host as text, then its port, in all
+    /// versions of these answers. A host in the text of a record is followed by no such number.
     pub(super) fn redirect(&self, answer: &mut [u8], ways: &Ways) {
         const HOST: &[u8] = b"127.0.0.1";
         if !self.names_broker {
             return;
         }
         let mut at = 0;
-        while let Some((host, rest)) = answer.get_mut(at..).and_then(|rest| rest.split_at_mut_checked(HOST.len())) {
-            at += 1;
-            if host != HOST {
+        while let Some(found) = answer[at..].iter().position(|byte| *byte == HOST[0]) {
+            at += found + 1;
+            let Some(port) = answer[at - 1..].strip_prefix(HOST).and_then(|rest| rest.first_chunk::<4>()) else {
                 continue;
-            }
-            let Some(port) = rest.first_chunk_mut::<4>() else { return };
+            };
             let proxy = u16::try_from(i32::from_be_bytes(*port)).ok().and_then(|port| ways.get(&port));
             if let Some(proxy) = proxy {
-                *port = i32::from(*proxy).to_be_bytes();
+                let place = at - 1 + HOST.len();
+                answer[place..place + 4].copy_from_slice(&i32::from(*proxy).to_be_bytes());
             }
         }
     }
@@ -200,7 +204,7 @@ fn kafka_request(message: &[u8]) -> Request {
         FETCH => Some(Call::Fetch),
         _ => None,
     };
-    Request { call, names_broker: matches!(number, METADATA | FIND_COORDINATOR) }
+    Request { call, names_broker: NAMING_BROKERS.contains(&number) }
 }
 
 fn length(bytes: &[u8]) -> usize {

@@ -1,0 +1,188 @@
+# shellcheck shell=bash
+# docker-compose.prod.yml by `make run-prod`, against servers that are elsewhere and speak TLS only.
+
+prod_make() {
+    make --no-print-directory WAY=engine COMPOSE="$compose" PROD_PROJECT="$id-prod" CONFIG="$work/config.yml" PROFILE="$PROFILE" \
+        PACKAGES='-p isitup-producer -p isitup-consumer -p isitup-dev' TAGS="$id" READY_WITHIN=400 "$@"
+}
+
+prod_compose() {
+    ISITUP_CONFIG_FILE=$work/config.yml $compose -p "$id-prod" -f docker-compose.prod.yml "$@"
+}
+
+servers() {
+    $compose -p "$id-servers" -f tests/compose/servers.yml "$@"
+}
+
+part_prod() {
+    part=prod
+    GATEWAY=$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}')
+    KAFKA_PORT=$(free_port) POSTGRES_PORT=$(free_port) CERTIFICATES=$work/servers-$cell
+    export GATEWAY KAFKA_PORT POSTGRES_PORT CERTIFICATES ISITUP_VERSION=$id
+    export ISITUP__KAFKA__BROKERS=$GATEWAY:$KAFKA_PORT
+    export ISITUP__POSTGRES__URL=postgres://isitup@$GATEWAY:$POSTGRES_PORT/isitup
+    export ISITUP_CERTIFICATES=$work/certificates-$cell ISITUP_POSTGRES_PASSWORD_FILE=$work/secrets-$cell/postgres
+    prod_config >"$work/config.yml"
+    step "servers with TLS only: Kafka 4, PostgreSQL 17" prod_servers
+    step "make run-prod without files says which, starts nothing" prod_lacks_files
+    prod_credentials
+    step "make run-prod with a wrong password says so, starts nothing" prod_wrong_password
+    step "make run-prod without the topic says so, starts nothing" prod_lacks_topic
+    step "make run-prod checks, starts, and both become healthy" prod_make run-prod
+    step "make image: three images, labelled, under 60 MB each" prod_images
+    step "the containers can do nothing but their work" prod_hardened
+    step "round-trip" prod_round_trip
+    step "three consumers share the partitions" prod_scale
+    for service in kafka postgres isitup-producer isitup-consumer; do
+        step "$service is killed, and all are healthy again" prod_crash "$service"
+    done
+    step "round-trip after that" prod_round_trip
+    step "all stop, and start in the wrong order" prod_wrong_order
+    step "round-trip after that" prod_round_trip
+    step "the producer ends; audit: each number once" prod_audit
+    step "down leaves nothing" prod_down
+}
+
+# config.prod.yml as it is, but for the sites: the two servers, often, and one on the internet.
+prod_config() {
+    sed -e 's/interval: 30s/interval: 1s/' -e '/^domains:/,$d' config.prod.yml
+    printf '%s\n' 'domains:' "  - tcp://$GATEWAY:$KAFKA_PORT" "  - tcp://$GATEWAY:$POSTGRES_PORT" \
+        "  - {url: 'https://example.com', interval: 30s}"
+}
+
+# certificate NAME SUBJECT EXTENSION: signed by the authority in $CERTIFICATES.
+certificate() {
+    openssl req -newkey rsa:2048 -nodes -keyout "$1.key" -subj "$2" -out "$1.csr"
+    openssl x509 -req -in "$1.csr" -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile <(echo "$3") -out "$1.cert"
+}
+
+prod_servers() {
+    rm -rf "$CERTIFICATES" && mkdir -p "$CERTIFICATES"
+    (
+        cd "$CERTIFICATES"
+        openssl req -x509 -newkey rsa:2048 -nodes -keyout ca.key -subj '/CN=authority of this test' -days 2 -out ca.pem
+        certificate kafka "/CN=kafka" "subjectAltName=IP:$GATEWAY"
+        certificate postgres "/CN=postgres" "subjectAltName=IP:$GATEWAY"
+        certificate service "/CN=isitup" "extendedKeyUsage=clientAuth"
+        cat kafka.key kafka.cert >kafka.pem
+        openssl rand -hex 16 >postgres.password
+        printf '%s\n' 'local all all trust' 'hostssl all all all scram-sha-256' >pg_hba.conf
+        chmod 755 . && chmod 644 ./*
+        # PostgreSQL takes no key that others can read. Its user has another number here than there.
+        docker run --rm --user 0 --entrypoint sh -v "$CERTIFICATES:/certificates" postgres:17 -c \
+            'chown postgres /certificates/postgres.key && chmod 600 /certificates/postgres.key'
+    )
+    servers up -d
+    all_healthy
+}
+
+# What a hosted service hands out, for user 10001 to read.
+prod_credentials() {
+    mkdir -p "$ISITUP_CERTIFICATES" "${ISITUP_POSTGRES_PASSWORD_FILE%/*}"
+    cp "$CERTIFICATES/ca.pem" "$CERTIFICATES/service.cert" "$CERTIFICATES/service.key" "$ISITUP_CERTIFICATES/"
+    chmod 755 "$ISITUP_CERTIFICATES" && chmod 644 "$ISITUP_CERTIFICATES"/*
+    cp "$CERTIFICATES/postgres.password" "$ISITUP_POSTGRES_PASSWORD_FILE"
+}
+
+# is_refused WORDS..: make run-prod fails, says all of these words, and no container of the two services is there.
+is_refused() {
+    local words said
+    said=$(prod_make run-prod 2>&1) && { echo "$said"; echo "it went on"; return 1; }
+    echo "$said"
+    for words; do
+        grep -qF -- "$words" <<<"$said" || { echo "not said: $words"; return 1; }
+    done
+    [ -z "$(of prod isitup-producer)$(of prod isitup-consumer)" ]
+}
+
+prod_lacks_files() {
+    is_refused "there is no folder $ISITUP_CERTIFICATES" "there is no file $ISITUP_POSTGRES_PASSWORD_FILE"
+}
+
+prod_wrong_password() {
+    echo wrong >"$ISITUP_POSTGRES_PASSWORD_FILE"
+    is_refused "postgres.password" "nothing was started"
+    cp "$CERTIFICATES/postgres.password" "$ISITUP_POSTGRES_PASSWORD_FILE"
+}
+
+prod_lacks_topic() {
+    is_refused "isitup.checks" "nothing was started"
+    docker exec "$(of servers kafka)" /opt/kafka/bin/kafka-topics.sh --bootstrap-server localhost:9092 --create \
+        --topic isitup.checks --partitions 6 --replication-factor 1 --config message.timestamp.type=LogAppendTime
+}
+
+prod_images() {
+    prod_make image
+    local base size image
+    base=$(docker image inspect -f '{{.Size}}' debian:bookworm-slim)
+    for image in isitup-producer isitup-consumer isitup; do
+        size=$(docker image inspect -f '{{.Size}}' "$image:$id")
+        docker image inspect -f '{{json .Config.Labels}} {{.Config.User}}' "$image:$id" | tee "$work/labels"
+        for label in title description version revision source licenses base.name; do
+            grep -q "\"org.opencontainers.image.$label\":\"[^\"]" "$work/labels" || { echo "no label $label"; return 1; }
+        done
+        grep -q ' 10001:10001$' "$work/labels"
+        echo "$image: $(((size - base) / 1000000)) MB beyond the base"
+        [ $((size - base)) -lt 60000000 ] || [ "$PROFILE" != release ]
+    done
+    docker run --rm "isitup:$id" producer --version
+    docker run --rm "isitup:$id" consumer --version
+}
+
+prod_hardened() {
+    local container said
+    for container in $(of prod isitup-producer) $(of prod isitup-consumer); do
+        said=$(docker inspect -f '{{.Config.User}} {{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.SecurityOpt}}
+            {{.HostConfig.Memory}} {{.HostConfig.RestartPolicy.Name}} {{.Config.StopTimeout}} {{index .HostConfig.LogConfig.Config "max-size"}}' "$container")
+        echo "$said"
+        [ "$(xargs <<<"$said")" = '10001:10001 true [ALL] [no-new-privileges:true] 536870912 unless-stopped 15 20m' ]
+        docker exec "$container" sh -c '! touch /here && ! touch /etc/isitup/certificates/here && grep -q "^CapEff:[[:space:]]*0*$" /proc/self/status'
+    done
+}
+
+# By the image of the demo sites, which has both programs, from within the services' network.
+prod_round_trip() {
+    docker image inspect "isitup-dev:$id" >/dev/null 2>&1 ||
+        docker build --build-arg PROFILE="$PROFILE" -f dev/Dockerfile -t "isitup-dev:$id" .
+    docker run --rm --network "$id-prod_default" --env ISITUP__KAFKA__BROKERS --env ISITUP__POSTGRES__URL \
+        -v "$work/config.yml:/etc/isitup/config.yml:ro" -v "$ISITUP_CERTIFICATES:/etc/isitup/certificates:ro" \
+        -v "$ISITUP_POSTGRES_PASSWORD_FILE:/etc/isitup/secrets/postgres:ro" \
+        "isitup-dev:$id" round-trip --config /etc/isitup/config.yml --site "tcp://$ISITUP__KAFKA__BROKERS" \
+        --producer-listen isitup-producer:9101
+}
+
+prod_scale() {
+    prod_compose up -d --no-recreate --scale isitup-consumer=3
+    all_healthy
+    three_share prod isitup-consumer
+}
+
+prod_crash() {
+    local container
+    for container in $(of prod "$1") $(of servers "$1"); do
+        crash "$container"
+    done
+    all_healthy
+}
+
+prod_wrong_order() {
+    prod_compose stop
+    servers stop
+    local container
+    for container in $(of prod isitup-consumer) $(of prod isitup-producer) $(of servers postgres) $(of servers kafka); do
+        docker start "$container"
+        sleep 1
+    done
+    all_healthy
+}
+
+prod_audit() {
+    prod_compose stop isitup-producer
+    audit servers "$(of prod isitup-consumer | head -n 1)"
+}
+
+prod_down() {
+    prod_compose down --volumes
+    servers down --volumes
+    nothing_is_left
+}
