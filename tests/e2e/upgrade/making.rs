@@ -20,7 +20,7 @@ fn the_fixture_of_a_release_is_made_by_that_release() {
     };
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
     fs::create_dir_all(&folder).unwrap();
-    let (release, fixture) = (Release::before(), Fixture::at(folder));
+    let (release, fixture) = (Release::before().unwrap(), Fixture::at(folder));
     keep_topic_and_database(&release, &fixture);
     keep_spool(&release, &fixture);
 }
