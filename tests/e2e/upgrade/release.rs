@@ -29,12 +29,11 @@ impl Release {
         // One test builds, the others wait for it.
         static BUILT: Mutex<Option<Release>> = Mutex::new(None);
         let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-        built
-            .get_or_insert_with(|| match std::env::var_os("ISITUP_TEST_OLD_BIN") {
-                Some(folder) => Self { folder: folder.into() },
-                None => Self { folder: build() },
-            })
-            .clone()
+        let before = built.get_or_insert_with(|| match std::env::var_os("ISITUP_TEST_OLD_BIN") {
+            Some(folder) => Self { folder: folder.into() },
+            None => Self { folder: build() },
+        });
+        Some(before.clone())
     }
 
     /// Starts one of its programs with the configuration of `pipeline`.
