@@ -24,7 +24,7 @@ fn at(second: i64) -> UtcTime {
 
 /// Of either format: a spool may hold both.
 fn draft(second: i64, outcome: Outcome) -> Draft {
-    let format = if second % 3 == 0 { Format::Json } else { Format::Avro };
+    let format = if second % 3 == 1 { Format::Json } else { Format::Avro };
     let url = "https://example.com/";
     let check = Check { outcome, status: Some(200), ..Check::up("site", url, at(second)) };
     Draft::new(&Body::Check(Box::new(check)), format)
