@@ -253,6 +253,11 @@ impl<'a> Pipeline<'a> {
         &self.name
     }
 
+    /// Where the database is.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database_url
+    }
+
     /// The schema.
     #[track_caller]
     pub(crate) fn database(&self) -> Database {
