@@ -88,7 +88,8 @@ fn run_postgres(
         return;
     }
     let (owner, assignment) = (Uuid::new_v4(), Assignment::default());
-    log::info!("consumer {owner} stores topic {} in schema {}", kafka.topic, store.schema().as_str());
+    let (schema, how) = (store.schema().as_str(), store.protection());
+    log::info!("consumer {owner} stores topic {} in schema {schema}, {how}", kafka.topic);
     let (topic, lease, assignment) = (kafka.topic.as_str(), consumer.lease, &assignment);
     let keeper = LeaseKeeper { store, topic, owner, lease, assignment, status, metrics, told_jump: AtomicI64::new(0) };
     let housekeeper = Housekeeper { store, owner, retention_days: retention_days(consumer) };

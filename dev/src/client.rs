@@ -35,6 +35,9 @@ pub struct Addresses {
     pub certificates: Option<PathBuf>,
     /// `postgres://isitup:isitup@127.0.0.1:<port>/isitup`; the user is a superuser, so that tests can make databases.
     pub postgres_url: Option<String>,
+    /// Where PostgreSQL's TLS is on: the folder with `ca.pem`, `server.cert`, `server.key`, `client.cert` and `client.key`.
+    #[serde(default)]
+    pub postgres_tls: Option<PathBuf>,
     /// The demo sites: `http://127.0.0.1:<port>`
     pub sites: Option<String>,
     /// The same with a self-signed certificate: `https://127.0.0.1:<port>`
@@ -50,6 +53,8 @@ pub struct StackOptions {
     pub only: Vec<String>,
     /// Lets PostgreSQL do without fsync: faster, and still safe from kill -9 of any process.
     pub no_fsync: bool,
+    /// Lets PostgreSQL offer TLS, beside plaintext.
+    pub postgres_tls: bool,
     /// How many brokers; 0 means one.
     pub brokers: usize,
     /// Kafka 4, which has no `zookeeper`; several brokers of it have a `controller`. Else it is 3.9.
@@ -111,6 +116,9 @@ impl Stack {
         }
         if options.no_fsync {
             command.arg("--no-fsync");
+        }
+        if options.postgres_tls {
+            command.arg("--postgres-tls");
         }
         if options.brokers > 0 {
             command.args(["--brokers", &options.brokers.to_string()]);

@@ -43,10 +43,11 @@ fn with_librdkafka(config: Value) -> Value {
 /// Keys, and whether each is a secret: one that can stand in a file or a variable too.
 type Keys = BTreeMap<String, bool>;
 
-/// Makes one secret of a key, its `_file` and its `_env`.
+/// Makes one secret of a key, its `_file`, its `_env` and its `_command`.
 fn with_secrets(keys: BTreeSet<String>) -> Keys {
-    let is_secret = |key: &str| keys.contains(&format!("{key}_file")) && keys.contains(&format!("{key}_env"));
-    let is_way = |key: &str| ["_file", "_env"].iter().any(|end| key.strip_suffix(end).is_some_and(is_secret));
+    let ends = ["_file", "_env", "_command"];
+    let is_secret = |key: &str| ends.iter().all(|end| keys.contains(&format!("{key}{end}")));
+    let is_way = |key: &str| ends.iter().any(|end| key.strip_suffix(end).is_some_and(is_secret));
     keys.iter().filter(|key| !is_way(key)).map(|key| (key.clone(), is_secret(key))).collect()
 }
 

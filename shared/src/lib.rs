@@ -13,3 +13,4 @@ pub mod secret;
 pub mod shutdown;
 pub mod supervision;
 pub mod time;
+pub mod tls;

@@ -1,6 +1,6 @@
 //! A configuration that comes from the environment alone.
 
-use crate::harness::{Lane, Pipeline, Service, command, shared_servers, site};
+use crate::harness::{Lane, Pipeline, Service, command, secured, shared_servers, site};
 
 #[test]
 fn both_services_run_without_a_file() {
@@ -11,7 +11,7 @@ fn both_services_run_without_a_file() {
         command
             .envs(Lane::current().environment(shared_servers()))
             .env("ISITUP__KAFKA__TOPIC", pipeline.name())
-            .env("ISITUP__POSTGRES__URL", shared_servers().postgres_url())
+            .env("ISITUP__POSTGRES__URL", secured::as_services_get(shared_servers().postgres_url()))
             .env("ISITUP__POSTGRES__SCHEMA", pipeline.name())
             .env("ISITUP__PRODUCER__SPOOL__PATH", pipeline.spool())
             .env("ISITUP__PRODUCER__LISTEN", "127.0.0.1:0")

@@ -12,9 +12,11 @@ pub(crate) mod rejected;
 pub(crate) mod replay;
 pub(crate) mod report;
 
+use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
 use isitup_shared::retry::Retry;
+use isitup_shared::secret::Secret;
 use isitup_shared::shutdown::Shutdown;
 
 use crate::config::Config;
@@ -42,7 +44,17 @@ impl Context {
         let missing = || CommandError::Usage("this command needs the section postgres in the configuration".into());
         let config = self.config.postgres.as_ref().ok_or_else(missing)?;
         let store = Store::new(config, self.config.consumer.lease)?;
-        self.until("PostgreSQL", StoreError::is_unreachable, || store.session()?.begin_durable()?.commit())?;
+        let ask =
+            || self.until("PostgreSQL", StoreError::is_unreachable, || store.session()?.begin_durable()?.commit());
+        match ask() {
+            Err(StoreError::Refused(refusal)) if refusal.wants_password && io::stdin().is_terminal() => {
+                // Asked by the terminal itself, so that it works while the output goes into a file.
+                let typed = rpassword::prompt_password(format!("Password of {}: ", store.describe()))?;
+                store.typed(Secret::new(typed));
+                ask()?;
+            }
+            result => result?,
+        }
         Ok(store)
     }
 

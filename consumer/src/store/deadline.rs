@@ -3,9 +3,9 @@
 //! PostgreSQL's own time-outs end a statement that runs too long, and TCP's end a connection whose packets get lost. But
 //! where something between acknowledges what it never delivers (a hung pooler or balancer, a frozen server), neither
 //! does anything, and the driver would wait for ever, also while it connects. So each connection watches the answers
-//! that it is owed. It does so below the driver, in the place where TLS would be.
+//! that it is owed. It does so below the driver, in the place where TLS would be; and above TLS, where there is some, as
+//! answers are seen only there.
 
-use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,9 +17,11 @@ use postgres::Socket;
 use postgres::config::{Config, Host, SslMode, SslNegotiation};
 use postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::owed::Owed;
+use super::pulse::Came;
+use super::tls::{Line, Tls};
 
 /// How long a connection waits without a byte of an answer that it is owed; may be changed while it lives.
 #[derive(Clone, Debug)]
@@ -45,22 +47,19 @@ impl AnswerLimit {
 #[derive(Clone)]
 pub(super) struct Watch {
     limit: AnswerLimit,
-    /// The driver asks for TLS before it gives us its stream.
-    is_tls_demanded: bool,
+    tls: Tls,
 }
 
 impl Watch {
     /// A watch for connections by `config`, which is changed so that the driver gives it the stream at once. A Unix
-    /// socket leads to no network and stays unwatched.
-    pub(super) fn for_config(config: &mut Config, limit: AnswerLimit) -> Self {
-        let is_tls_demanded = config.get_ssl_mode() == SslMode::Require;
-        let is_local = config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_)));
-        if !is_tls_demanded && is_local {
+    /// socket leads to no network and stays unwatched, and in plaintext.
+    pub(super) fn for_config(config: &mut Config, limit: AnswerLimit, tls: Tls) -> Self {
+        if config.get_hosts().iter().any(|host| matches!(host, Host::Unix(_))) {
             config.ssl_mode(SslMode::Disable);
-        } else if !is_tls_demanded {
+        } else {
             config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
         }
-        Self { limit, is_tls_demanded }
+        Self { limit, tls }
     }
 
     /// The same with another limit.
@@ -71,34 +70,48 @@ impl Watch {
 
 impl MakeTlsConnect<Socket> for Watch {
     type Stream = Watched;
-    type TlsConnect = Self;
+    type TlsConnect = WatchOf;
     type Error = io::Error;
 
-    fn make_tls_connect(&mut self, _: &str) -> io::Result<Self> {
-        Ok(self.clone())
+    fn make_tls_connect(&mut self, host: &str) -> io::Result<WatchOf> {
+        Ok(WatchOf { watch: self.clone(), host: host.to_owned() })
     }
 }
 
-impl TlsConnect<Socket> for Watch {
+/// A watch for a connection to one host.
+pub(super) struct WatchOf {
+    watch: Watch,
+    host: String,
+}
+
+impl TlsConnect<Socket> for WatchOf {
     type Stream = Watched;
     type Error = io::Error;
-    type Future = Ready<io::Result<Watched>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Watched>> + Send>>;
 
     fn connect(self, socket: Socket) -> Self::Future {
-        if self.is_tls_demanded {
-            return ready(Err(io::Error::other(
-                "TLS to PostgreSQL is not in this release: take sslmode out of postgres.url",
-            )));
-        }
-        let until = Box::pin(sleep_until(Instant::now() + self.limit.get()));
-        ready(Ok(Watched { socket, limit: self.limit, owed: Owed::new(), is_stuck: false, until }))
+        let Self { watch: Watch { limit, tls }, host } = self;
+        Box::pin(async move {
+            let came = Came::default();
+            let line = timeout(limit.get(), Line::over(socket, came.clone(), tls, host));
+            let line = line.await.unwrap_or_else(|_| Err(given_up(limit.get())))?;
+            let until = Box::pin(sleep_until(Instant::now() + limit.get()));
+            Ok(Watched { line, limit, came, owed: Owed::new(), is_stuck: false, until })
+        })
     }
+}
+
+fn given_up(limit: Duration) -> io::Error {
+    let reason = format!("no answer within {} s, the connection is given up", limit.as_secs());
+    io::Error::new(io::ErrorKind::TimedOut, reason)
 }
 
 /// A stream that fails when an answer does not come.
 pub(super) struct Watched {
-    socket: Socket,
+    line: Line,
     limit: AnswerLimit,
+    /// Whether bytes have come, be they a part of a record of TLS.
+    came: Came,
     owed: Owed,
     /// The last bytes could not be sent yet.
     is_stuck: bool,
@@ -112,14 +125,15 @@ impl Watched {
         self.until.as_mut().reset(Instant::now() + self.limit.get());
     }
 
-    /// Nothing passes just now: how long still?
+    /// Nothing whole passes just now: how long still?
     fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if self.came.take() {
+            self.moved();
+        }
         if !(self.owed.is_any() || self.is_stuck) || self.until.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
-        let limit = self.limit.get().as_secs();
-        let reason = format!("no answer within {limit} s, the connection is given up");
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, reason)))
+        Poll::Ready(Err(given_up(self.limit.get())))
     }
 }
 
@@ -127,7 +141,7 @@ impl AsyncRead for Watched {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = into.filled().len();
-        let Poll::Ready(read) = Pin::new(&mut this.socket).poll_read(cx, into) else { return this.wait(cx) };
+        let Poll::Ready(read) = this.line.poll_read(cx, into) else { return this.wait(cx) };
         this.owed.received(into.filled().get(before..).unwrap_or_default());
         this.moved();
         Poll::Ready(read)
@@ -137,7 +151,7 @@ impl AsyncRead for Watched {
 impl AsyncWrite for Watched {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        let Poll::Ready(written) = Pin::new(&mut this.socket).poll_write(cx, bytes) else {
+        let Poll::Ready(written) = this.line.poll_write(cx, bytes) else {
             if !std::mem::replace(&mut this.is_stuck, true) && !this.owed.is_any() {
                 this.moved();
             }
@@ -150,16 +164,19 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(cx)
+        self.line.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        self.line.poll_shutdown(cx)
     }
 }
 
 impl TlsStream for Watched {
     fn channel_binding(&self) -> ChannelBinding {
-        ChannelBinding::none()
+        match &self.line {
+            Line::Plain(_) => ChannelBinding::none(),
+            Line::Encrypted(stream, ..) => stream.channel_binding(),
+        }
     }
 }

@@ -23,6 +23,9 @@ pub enum StoreError {
     /// No connection could be made.
     #[error("{0}")]
     Unreachable(String),
+    /// No connection could be made, and none will be until somebody changes something.
+    #[error("{}", .0.why)]
+    Refused(Refusal),
     /// A statement failed, or the connection under it.
     #[error("{}", describe(.0))]
     Sql(#[from] postgres::Error),
@@ -34,12 +37,25 @@ pub enum StoreError {
     NotReady(String),
 }
 
+/// Why no connection can be made, with the setting and the remedy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The text for people.
+    pub why: String,
+    /// Whether the server demands a password and none is configured.
+    pub wants_password: bool,
+}
+
 impl StoreError {
+    pub(super) fn refused(why: String) -> Self {
+        Self::Refused(Refusal { why, wants_password: false })
+    }
+
     /// What to do about it.
     pub fn fault(&self) -> Fault {
         match self {
             Self::Sql(error) => error.code().map_or(Fault::Away, fault_of),
-            Self::Unreachable(_) | Self::Migration(_) | Self::NotReady(_) => Fault::Away,
+            Self::Unreachable(_) | Self::Refused(_) | Self::Migration(_) | Self::NotReady(_) => Fault::Away,
         }
     }
 
@@ -48,7 +64,7 @@ impl StoreError {
         match self {
             Self::Unreachable(_) => true,
             Self::Sql(error) => error.as_db_error().is_none_or(|db| is_starting_or_ending(db.code())),
-            Self::Migration(_) | Self::NotReady(_) => false,
+            Self::Refused(_) | Self::Migration(_) | Self::NotReady(_) => false,
         }
     }
 }

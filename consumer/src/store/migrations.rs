@@ -1,15 +1,22 @@
 //! Brings the schema up to date: creates it where it is missing and runs each numbered migration once.
 
+use std::time::Duration;
+
 use isitup_shared::config::SchemaName;
 use isitup_shared::crash_point;
-use postgres::{Client, NoTls};
+use postgres::Client;
 use refinery::{Migration, Runner};
 use refinery_core::traits::sync::{Migrate, Query, Transaction};
 
+use super::connect::START_LIMIT;
+use super::deadline::AnswerLimit;
 use super::{Store, StoreError};
 
 /// The int8multirange type, which the audit counts with, is this old.
 pub(super) const OLDEST_MAJOR: i32 = 14;
+
+/// A migration rewrites what it must; one that another consumer runs is waited for.
+const MIGRATION_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 const MIGRATIONS: [(&str, &str); 5] = [
     ("V1__tables", include_str!("../../migrations/V1__tables.sql")),
@@ -31,7 +38,7 @@ impl Store {
     /// # Errors
     /// When PostgreSQL is away, older than 14, or refuses.
     pub fn migrate(&self) -> Result<Vec<String>, StoreError> {
-        let mut guard = self.driver_config().connect(NoTls)?;
+        let mut guard = self.connect()?;
         // A lock of a transaction, held on a connection of its own: it neither leaks through a pooler nor outlives us.
         let mut lock = guard.transaction()?;
         let version: i32 = lock.query_one("SELECT current_setting('server_version_num')::int", &[])?.try_get(0)?;
@@ -46,7 +53,7 @@ impl Store {
         crash_point!("migrate.locked");
         let schema = self.schema();
         if lock.query_opt("SELECT FROM pg_namespace WHERE nspname = $1", &[&schema.as_str()])?.is_none() {
-            self.driver_config().connect(NoTls)?.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"))?;
+            self.connect()?.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"))?;
             crash_point!("migrate.schema_made");
         }
         let applied = self.run_migrations();
@@ -55,9 +62,17 @@ impl Store {
         applied
     }
 
+    /// A connection outside the pool, whose statements may take long.
+    fn connect(&self) -> Result<Client, StoreError> {
+        let limit = AnswerLimit::new(START_LIMIT);
+        let client = self.connector().connect(None, &limit)?;
+        limit.set(MIGRATION_LIMIT);
+        Ok(client)
+    }
+
     fn run_migrations(&self) -> Result<Vec<String>, StoreError> {
         let schema = self.schema();
-        let mut client = InSchema { client: self.driver_config().connect(NoTls)?, schema };
+        let mut client = InSchema { client: self.connect()?, schema };
         let mut runner = Runner::new(&migrations()?).set_grouped(true);
         runner.set_migration_table_name(format!("{schema}.refinery_schema_history"));
         let report = runner.run(&mut client).map_err(|error| StoreError::Migration(error_chain(&error)))?;

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod certificates;
+mod connect;
 pub mod days;
 mod deadline;
 pub mod dirty;
@@ -17,7 +18,10 @@ pub mod maintenance;
 pub mod migrations;
 pub mod offsets;
 mod owed;
+mod passfile;
+mod password;
 pub mod producers;
+mod pulse;
 pub mod readiness;
 pub mod reading;
 pub mod rejected;
@@ -27,8 +31,9 @@ mod session;
 pub mod sites;
 pub mod statuses;
 mod time;
+mod tls;
 
-pub use error::{Fault, StoreError};
+pub use error::{Fault, Refusal, StoreError};
 pub use session::{Session, Tx};
 pub use time::PgTime;
 
@@ -37,13 +42,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isitup_shared::config::{PostgresConfig, SchemaName};
-use postgres::config::Host;
+use isitup_shared::secret::Secret;
 use r2d2::{NopErrorHandler, Pool};
 
+use connect::Connector;
 use session::{Manager, Settings};
-
-/// How long a connection may take before the attempt counts as failed.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a thread waits for a connection of the pool: short, so that a shutdown is noticed.
 const POOL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,7 +58,7 @@ const CONNECTIONS: u32 = 4;
 #[derive(Clone)]
 pub struct Store {
     pool: Pool<Manager>,
-    config: postgres::Config,
+    connector: Arc<Connector>,
     settings: Arc<Settings>,
 }
 
@@ -71,9 +74,9 @@ impl Store {
     /// # Errors
     /// When the URL holds a setting that is not understood.
     pub fn new(config: &PostgresConfig, lease: Duration) -> Result<Self, StoreError> {
-        let driver_config = driver_config(config)?;
+        let connector = Arc::new(Connector::new(config)?);
         let settings = Arc::new(Settings::new(config.schema.clone(), lease));
-        let manager = Manager::new(driver_config.clone(), Arc::clone(&settings));
+        let manager = Manager::new(Arc::clone(&connector), Arc::clone(&settings));
         let pool = Pool::builder()
             .max_size(CONNECTIONS)
             .min_idle(Some(0))
@@ -83,7 +86,7 @@ impl Store {
             // What keeps connections from being made reaches the caller, who logs it once.
             .error_handler(Box::new(NopErrorHandler))
             .build_unchecked(manager);
-        Ok(Self { pool, config: driver_config, settings })
+        Ok(Self { pool, connector, settings })
     }
 
     /// A connection of the pool.
@@ -91,7 +94,7 @@ impl Store {
     /// # Errors
     /// When none could be had in time.
     pub fn session(&self) -> Result<Session, StoreError> {
-        Ok(Session::new(self.pool.get().map_err(|error| unreachable(&error, &self.config))?))
+        Ok(Session::new(self.pool.get().map_err(|error| self.unreachable(&error))?))
     }
 
     /// The schema of all tables.
@@ -99,39 +102,33 @@ impl Store {
         &self.settings.schema
     }
 
-    /// How the driver connects; for connections outside the pool.
-    fn driver_config(&self) -> &postgres::Config {
-        &self.config
+    /// Takes a password that somebody typed.
+    pub fn typed(&self, password: Secret) {
+        self.connector.typed(password);
     }
-}
 
-/// The pool tells that the time is over, and after a colon the last reason, where there was one.
-fn unreachable(error: &r2d2::Error, config: &postgres::Config) -> StoreError {
-    let text = error.to_string();
-    let reason = text.split_once(": ").map_or("no connection became free in time", |(_, reason)| reason);
-    let name = |host: &Host| match host {
-        Host::Tcp(name) => name.clone(),
-        Host::Unix(folder) => folder.display().to_string(),
-    };
-    let port = |index: usize| config.get_ports().get(index).or(config.get_ports().first()).copied().unwrap_or(5432);
-    let servers: Vec<String> =
-        config.get_hosts().iter().enumerate().map(|(index, host)| format!("{}:{}", name(host), port(index))).collect();
-    StoreError::Unreachable(format!("{reason} (at {})", servers.join(", ")))
-}
-
-fn driver_config(config: &PostgresConfig) -> Result<postgres::Config, StoreError> {
-    let mut driver: postgres::Config = config.url.as_str().parse().map_err(StoreError::from)?;
-    if let Some(password) = &config.password {
-        driver.password(password.expose());
+    /// Who connects, and where to.
+    pub fn describe(&self) -> String {
+        self.connector.describe()
     }
-    driver
-        .application_name("isitup-consumer")
-        .notice_callback(|notice| log::debug!("PostgreSQL: {}", notice.message()))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .tcp_user_timeout(Duration::from_secs(10))
-        .keepalives(true)
-        .keepalives_idle(Duration::from_secs(10))
-        .keepalives_interval(Duration::from_secs(3))
-        .keepalives_retries(3);
-    Ok(driver)
+
+    /// How the way there is protected.
+    pub fn protection(&self) -> String {
+        self.connector.protection()
+    }
+
+    /// What makes connections; for those outside the pool.
+    fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// The pool tells that the time is over, and after a colon the last reason, where there was one.
+    fn unreachable(&self, error: &r2d2::Error) -> StoreError {
+        let text = error.to_string();
+        let reason = text.split_once(": ").map_or("no connection became free in time", |(_, reason)| reason);
+        match self.connector.last_refusal() {
+            Some(refusal) => StoreError::Refused(refusal),
+            None => StoreError::Unreachable(format!("{reason} (at {})", self.connector.servers())),
+        }
+    }
 }

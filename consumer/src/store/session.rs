@@ -17,6 +17,7 @@ use postgres::{Client, Row, SimpleQueryMessage, Statement, Transaction};
 use r2d2::{ManageConnection, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
 
+use super::connect::{Connector, START_LIMIT};
 use super::deadline::{AnswerLimit, Watch};
 use super::{Fault, StoreError};
 
@@ -31,9 +32,6 @@ const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// How much longer than the server lets a statement run its answer is waited for.
 const ANSWER_MARGIN: Duration = Duration::from_secs(5);
-
-/// How long the server may take over each step by which a session begins.
-const START_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a transaction waits for a lock, as a part of the lease and within bounds: it then lets go of what it holds
 /// itself, so that leases are prolonged while something blocks. Longer than the server takes to find a deadlock.
@@ -112,43 +110,31 @@ enum Memory {
 /// A session of our own takes a setting of ours at its start. `PgBouncer` refuses such a setting or drops it, and so
 /// do its kin.
 pub(super) struct Manager {
-    marked: postgres::Config,
-    plain: postgres::Config,
-    watch: Watch,
+    connector: Arc<Connector>,
     inner: PostgresConnectionManager<Watch>,
     is_pooled: AtomicBool,
     settings: Arc<Settings>,
 }
 
 impl Manager {
-    pub(super) fn new(mut plain: postgres::Config, settings: Arc<Settings>) -> Self {
-        let watch = Watch::for_config(&mut plain, AnswerLimit::new(START_LIMIT));
-        let mut marked = plain.clone();
-        marked.options(&format!("{} -c {MARK}=on", plain.get_options().unwrap_or_default()));
-        Self {
-            inner: PostgresConnectionManager::new(plain.clone(), watch.clone()),
-            marked,
-            plain,
-            watch,
-            is_pooled: AtomicBool::new(false),
-            settings,
-        }
+    pub(super) fn new(connector: Arc<Connector>, settings: Arc<Settings>) -> Self {
+        Self { inner: connector.manager(), connector, is_pooled: AtomicBool::new(false), settings }
     }
 
     /// A connection, and whether its session is ours alone.
     fn open(&self, limit: &AnswerLimit) -> Result<(Client, bool), StoreError> {
-        let watch = || self.watch.with(limit.clone());
+        let plain = || self.connector.connect(None, limit);
         if self.is_pooled.load(Ordering::Relaxed) {
-            return Ok((self.plain.connect(watch())?, false));
+            return Ok((plain()?, false));
         }
-        match self.marked.connect(watch()) {
+        match self.connector.connect(Some(&format!("-c {MARK}=on")), limit) {
             Ok(mut client) => {
                 let ask = format!("SELECT current_setting('{MARK}', true)");
                 let is_ours = value(&client.simple_query(&ask)?).as_deref() == Some("on");
                 Ok((client, is_ours))
             }
-            Err(error) if is_mark_refused(&error) => Ok((self.plain.connect(watch())?, false)),
-            Err(error) => Err(error.into()),
+            Err(StoreError::Sql(error)) if is_mark_refused(&error) => Ok((plain()?, false)),
+            Err(error) => Err(error),
         }
     }
 }

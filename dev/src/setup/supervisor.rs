@@ -164,6 +164,7 @@ fn keep_running(args: &SetupArgs, ports: Ports, context: &Context, board: &Board
         kafka: vec![ports.kafka],
         postgres: ports.postgres,
         fsync: true,
+        postgres_tls: false,
     };
     let is_ready = |part: &Part| {
         board.change_item(part.name(), Health::Ready, |item| {

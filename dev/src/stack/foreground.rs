@@ -59,6 +59,9 @@ pub(crate) struct StackArgs {
     /// Let PostgreSQL run without fsync: a crash of the machine, but no kill -9, may then lose data
     #[arg(long)]
     no_fsync: bool,
+    /// Let PostgreSQL offer TLS, with certificates made anew in conf/postgres-tls
+    #[arg(long)]
+    postgres_tls: bool,
 }
 
 /// Starts the parts, says where they are, and obeys until its input ends or a signal says so.
@@ -115,6 +118,7 @@ fn start(args: &StackArgs, context: &Context) -> Result<(Parts, Addresses)> {
         kafka,
         postgres: Port::given_or_free(args.postgres_port, "postgres")?,
         fsync: !args.no_fsync,
+        postgres_tls: args.postgres_tls,
         kinds,
     };
     let sites = wanted.kinds.contains(&Kind::Sites).then(Sites::on_free_ports).transpose()?;
@@ -126,6 +130,7 @@ fn start(args: &StackArgs, context: &Context) -> Result<(Parts, Addresses)> {
         certificates: args.secured.then(|| context.home.certificates()),
         listeners: parts.listeners(),
         postgres_url: parts.postgres_url(),
+        postgres_tls: args.postgres_tls.then(|| context.home.root().join(super::postgres_tls::FOLDER)),
         sites: sites.as_ref().map(|sites| format!("http://{}", sites.plain)),
         sites_tls: sites.as_ref().map(|sites| format!("https://{}", sites.tls)),
         dir: context.home.root().to_owned(),

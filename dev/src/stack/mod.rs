@@ -12,6 +12,7 @@ mod part;
 mod parts;
 mod ports;
 mod postgres;
+mod postgres_tls;
 mod probe;
 mod rights;
 mod secured;

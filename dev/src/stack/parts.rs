@@ -44,6 +44,7 @@ pub(crate) struct Wanted {
     pub(crate) kafka: Vec<Port>,
     pub(crate) postgres: Port,
     pub(crate) fsync: bool,
+    pub(crate) postgres_tls: bool,
 }
 
 /// The servers of one stack. Dropped, they are killed.
@@ -68,7 +69,7 @@ impl Parts {
     /// The wanted parts, started and ready. `told` hears of each that is.
     pub(crate) fn start(wanted: Wanted, context: &Context, told: &(dyn Fn(&Part) + Sync)) -> Result<Self> {
         let is_wanted = |kind: Kind| wanted.kinds.contains(&kind);
-        let database = Postgres { fsync: wanted.fsync };
+        let database = Postgres { fsync: wanted.fsync, tls: wanted.postgres_tls };
         let mut postgres = is_wanted(Kind::Postgres).then(|| Part::new(Box::new(database), context, wanted.postgres));
         let mut cluster = if is_wanted(Kind::Kafka) {
             Cluster::new(wanted.line, wanted.is_secured, wanted.zookeeper, wanted.kafka, context)?

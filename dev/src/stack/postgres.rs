@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use super::home::placed_elsewhere;
 use super::part::{Context, Program};
 use super::ports::Port;
+use super::postgres_tls;
 use super::probe::{self, Probe};
 use crate::process::{Launch, User};
 use crate::tools;
@@ -22,6 +23,8 @@ pub(crate) const NAME: &str = "isitup";
 pub(crate) struct Postgres {
     /// Without it a crash of the machine, but no kill -9, loses data. Tests that run in heaps can do without.
     pub(crate) fsync: bool,
+    /// Whether it offers TLS, beside plaintext.
+    pub(crate) tls: bool,
 }
 
 impl Program for Postgres {
@@ -33,7 +36,14 @@ impl Program for Postgres {
         let user = server_user()?;
         let data = folder(context, user)?;
         // Made last by `create`, so that a database left half made is made again.
-        if data.join("isitup-made").exists() { Ok(()) } else { create(context, &data, user) }
+        if !data.join("isitup-made").exists() {
+            create(context, &data, user)?;
+        }
+        // Made once: who was told of the authority trusts it after a restart, too.
+        if self.tls && !context.home.root().join(postgres_tls::FOLDER).exists() {
+            postgres_tls::prepare(&context.home, &data, user, NAME)?;
+        }
+        Ok(())
     }
 
     fn launch(&self, context: &Context, port: &Port) -> Result<Launch> {
@@ -52,7 +62,8 @@ impl Program for Postgres {
                 "-clog_line_prefix=%m [%p] ",
                 "-ctimezone=UTC",
                 &format!("-cfsync={fsync}"),
-            ]))
+            ])
+            .args(if self.tls { &postgres_tls::SETTINGS[..] } else { &[] }))
     }
 
     fn probe(&self, port: u16) -> Probe {

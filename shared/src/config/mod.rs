@@ -9,7 +9,9 @@ mod kafka_client;
 mod layers;
 mod network;
 mod postgres;
+mod postgres_tls;
 mod scalar;
+mod secrets;
 mod section;
 mod services;
 #[cfg(test)]
@@ -23,6 +25,8 @@ pub use kafka_client::{KafkaTls, KeyPairFiles, Mechanism, Sasl, Security};
 pub use layers::load;
 pub use network::Network;
 pub use postgres::{PostgresConfig, SchemaName};
+pub use postgres_tls::{PostgresTls, TlsFileProblem, TlsFiles, TlsMode, TlsSetting};
 pub use scalar::{ByteSize, Scalar};
+pub use secrets::{Credential, SecretCommand, SecretSource};
 pub use section::{Entry, Problem, Problems, Section};
 pub use services::{ConsumerConfig, LogConfig, LogFormat, ProducerConfig, SpoolConfig};

@@ -4,7 +4,8 @@ use std::fmt;
 
 use url::Url;
 
-use super::{Scalar, Section};
+use super::postgres_tls::{UrlTls, take_from_query};
+use super::{Credential, PostgresTls, Scalar, SecretSource, Section, TlsMode};
 use crate::secret::Secret;
 
 const DEFAULT_PORT: u16 = 5432;
@@ -12,30 +13,50 @@ const DEFAULT_PORT: u16 = 5432;
 /// How to reach PostgreSQL, and which schema to use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresConfig {
-    /// `postgres://user@host:port/database`, its password taken out. More servers stand in its query.
+    /// `postgres://user@host:port/database`, its password and what it says of TLS taken out. More servers stand in its
+    /// query.
     pub url: Url,
-    /// The password, from the URL, `password` or `password_file`.
-    pub password: Option<Secret>,
+    /// The password, from the URL or one of the settings of the secret `password`.
+    pub password: Option<Credential>,
     /// The schema that holds all tables and views.
     pub schema: SchemaName,
+    /// How the way there is protected.
+    pub tls: PostgresTls,
 }
 
 impl PostgresConfig {
     /// Reads the section `postgres` of `root`.
     pub fn read(root: &mut Section) -> Option<Self> {
         let mut section = root.section("postgres");
+        let origin = section.origin_of_key("url");
         let url = section.require::<PostgresUrl>(
             "url",
             "where the results are stored, such as postgres://isitup@postgres:5432/isitup",
         );
-        let password = section.secret("password");
+        let (url, in_url, tls_in_url) = match url {
+            Some(PostgresUrl { url, password, tls }) => (Some(url), password, tls),
+            None => (None, None, UrlTls::default()),
+        };
+        let beside = in_url.map(|password| ("the password in postgres.url", password, origin.clone()));
+        let password = section.credential_beside("password", beside);
         let schema = section.get("schema").unwrap_or_else(|| SchemaName("isitup".into()));
-        if section.contains("tls") {
-            section.refuse("tls", "TLS to PostgreSQL is not in this release");
-        }
+        let tls = PostgresTls::read(&mut section, tls_in_url, url.as_ref().map(|url| (url, origin)));
         section.finish();
-        let PostgresUrl { url, password: in_url } = url?;
-        Some(Self { url, password: password.or(in_url), schema })
+        Some(Self { url: url?, password, schema, tls: tls? })
+    }
+
+    /// The same server for another user, named by a URL with what its password is.
+    ///
+    /// # Errors
+    /// What the URL should be, without repeating it.
+    pub fn with_url(&self, text: &str) -> Result<Self, &'static str> {
+        let PostgresUrl { url, password, tls: mut said } = PostgresUrl::parse(text).ok_or(PostgresUrl::WHAT)?;
+        let given = |secret| Credential { secret, setting: "the URL".into(), source: SecretSource::Given };
+        let mut tls = self.tls.clone();
+        if let Some(mode) = said.take_mode() {
+            tls.mode = TlsMode::parse(&mode).ok_or(TlsMode::WHAT)?;
+        }
+        Ok(Self { url, password: password.map(given), schema: self.schema.clone(), tls })
     }
 }
 
@@ -72,6 +93,7 @@ impl Scalar for SchemaName {
 struct PostgresUrl {
     url: Url,
     password: Option<Secret>,
+    tls: UrlTls,
 }
 
 impl Scalar for PostgresUrl {
@@ -87,7 +109,9 @@ impl Scalar for PostgresUrl {
         }
         let password = url.password().map(|encoded| Secret::new(decode_percent(encoded)));
         url.set_password(None).ok()?;
-        Some(Self { url, password })
+        let password = take_from_query(&mut url, "password").map(Secret::new).or(password);
+        let tls = UrlTls::take(&mut url);
+        Some(Self { url, password, tls })
     }
 }
 

@@ -1,8 +1,9 @@
 //! Reading the merged tree: each value is taken once, mistakes are gathered, and what nobody asked for is unknown.
 
+mod secret;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
-use std::env::{self, VarError};
 use std::fmt;
 use std::fs;
 use std::ops::RangeInclusive;
@@ -11,9 +12,9 @@ use std::rc::Rc;
 
 use config::{Map, Value, ValueKind};
 
+use super::Credential;
 use super::Scalar;
 use super::layers::{self, Origin};
-use crate::secret::Secret;
 
 /// One thing that is wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -253,40 +254,14 @@ impl Section {
         pairs.collect::<Vec<_>>().into_iter().flatten().collect()
     }
 
-    /// The secret at `key`, in the file that `key` + `_file` names, or in the environment variable that `key` + `_env`
-    /// names. Two of them in one layer are a mistake; of two layers the environment wins.
-    pub fn secret(&mut self, key: &str) -> Option<Secret> {
-        let path = self.key_path(key);
-        let ways = [key.to_owned(), format!("{key}_file"), format!("{key}_env")];
-        let given: Vec<(usize, Value, Origin)> = (0..ways.len())
-            .filter_map(|way| {
-                let value = self.take(&ways[way])?;
-                let origin = self.origin_of(&value);
-                Some((way, value, origin))
-            })
-            .collect();
-        let overrides = given.iter().filter(|(.., origin)| *origin == Origin::Environment).count();
-        let mut chosen = given.iter().filter(|(.., origin)| overrides == 0 || *origin == Origin::Environment);
-        let (way, value, origin) = chosen.next()?;
-        if let Some((other, ..)) = chosen.next() {
-            let first = self.key_path(&ways[*way]);
-            note(&self.found, origin, &first, format!("stands beside {}; keep one of the two", ways[*other]));
-            return None;
-        }
-        match way {
-            0 => self.inline_secret(&path, value),
-            1 => self.secret_from_file(&ways[1], value),
-            _ => self.secret_from_variable(&ways[2], value),
-        }
-    }
-
-    /// The secret at `key`, which must be there in one of the ways of [`Section::secret`]; `purpose` says what it is for.
-    pub fn require_secret(&mut self, key: &str, purpose: &str) -> Option<Secret> {
-        let secret = self.secret(key);
-        if secret.is_none() {
+    /// The secret at `key`, which must be there in one of the ways of [`Section::secret`], and how it is had anew;
+    /// `purpose` says what it is for.
+    pub fn require_credential(&mut self, key: &str, purpose: &str) -> Option<Credential> {
+        let credential = self.credential(key);
+        if credential.is_none() {
             self.miss(key, purpose);
         }
-        secret
+        credential
     }
 
     /// The path at `key` of a PEM file that can be read and has a block whose label ends in `label`.
@@ -311,52 +286,16 @@ impl Section {
         folder.join(name)
     }
 
-    fn secret_from_variable(&self, key: &str, value: &Value) -> Option<Secret> {
-        let path = self.key_path(key);
-        let name = self.parse::<String>(&path, value)?;
-        match env::var(&name) {
-            Ok(text) => Some(Secret::new(text)),
-            Err(error) => {
-                let reason = match error {
-                    VarError::NotPresent => "is not set in the environment",
-                    VarError::NotUnicode(_) => "is not UTF-8 in the environment",
-                };
-                note(&self.found, &self.origin_of(value), &path, format!("{name:?} {reason}"));
-                None
-            }
-        }
-    }
-
-    fn inline_secret(&self, path: &str, value: &Value) -> Option<Secret> {
-        let secret = text_of(value).map(Secret::new);
-        if secret.is_none() {
-            note(&self.found, &self.origin_of(value), path, "is not a text".into());
-        }
-        secret
-    }
-
-    fn secret_from_file(&self, key: &str, value: &Value) -> Option<Secret> {
-        let path = self.key_path(key);
-        let name = self.parse::<String>(&path, value)?;
-        let file = self.beside_file(value, &name);
-        self.files.borrow_mut().push(file.clone());
-        match fs::read_to_string(file) {
-            // Editors and `echo` end a file with a line break that is not part of the secret.
-            Ok(text) => {
-                Some(Secret::new(text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t))))
-            }
-            Err(error) => {
-                note(&self.found, &self.origin_of(value), &path, format!("{name:?} cannot be read: {error}"));
-                None
-            }
-        }
-    }
-
     /// Notes that the value of `key` is wrong, and forgets the value. Without the value: it may be a mapping.
     pub fn refuse(&mut self, key: &str, message: impl fmt::Display) {
         let origin = self.origin_of_key(key);
         self.take(key);
         note(&self.found, &origin, &self.key_path(key), message.to_string());
+    }
+
+    /// Notes that a value of `origin`, which was read already, is wrong.
+    pub(super) fn wrong_at(&self, origin: &Origin, path: &str, message: &str) {
+        note(&self.found, origin, path, message.to_owned());
     }
 
     /// Notes that what stood at `key`, at a place that was asked for before it was read, is wrong.
@@ -437,7 +376,8 @@ impl Section {
         Origin::of(value, &self.origin)
     }
 
-    fn origin_of_key(&self, key: &str) -> Origin {
+    /// Where the value of `key` comes from, while it has not been read.
+    pub(super) fn origin_of_key(&self, key: &str) -> Origin {
         self.values.get(key).map_or_else(|| self.origin.clone(), |value| self.origin_of(value))
     }
 

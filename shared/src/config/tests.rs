@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::layers::load_with;
-use super::{ConsumerConfig, KafkaConfig, LogConfig, PostgresConfig, Problems, ProducerConfig};
+use super::{ConsumerConfig, KafkaConfig, LogConfig, PostgresConfig, Problems, ProducerConfig, TlsMode};
 
 type All = (LogConfig, KafkaConfig, PostgresConfig, ProducerConfig, ConsumerConfig);
 
@@ -191,7 +191,7 @@ fn mistakes_in_how_librdkafka_is_to_connect() {
 #[cfg(feature = "librdkafka")]
 #[test]
 fn the_way_to_kafka_is_plaintext_tls_or_sasl_within_tls() {
-    use super::{KafkaClient, KafkaTls, KeyPairFiles, Mechanism, Sasl, Security};
+    use super::{Credential, KafkaClient, KafkaTls, KeyPairFiles, Mechanism, Sasl, SecretSource, Security};
     use crate::secret::Secret;
     let client = |keys: &str| {
         let yaml =
@@ -208,7 +208,9 @@ fn the_way_to_kafka_is_plaintext_tls_or_sasl_within_tls() {
     };
     assert!(cert_file.ends_with("cert.pem") && key_file.ends_with("key.pem"));
     let sasl = client(", tls: {}, sasl: {mechanism: SCRAM-SHA-512, username: u, password: '0123'}");
-    let expected = Sasl { mechanism: Mechanism::ScramSha512, username: "u".into(), password: Secret::new("0123") };
+    let password =
+        Credential { secret: Secret::new("0123"), setting: "kafka.sasl.password".into(), source: SecretSource::Given };
+    let expected = Sasl { mechanism: Mechanism::ScramSha512, username: "u".into(), password };
     assert_eq!(sasl, Security::Sasl(KafkaTls::default(), expected));
 }
 
@@ -234,6 +236,58 @@ fn mistakes_in_the_postgres_section_never_echo_a_password() {
         (
             "{url: postgres://h/d, password_file: DIR/none}",
             "config.yml:2: postgres.password_file: \"none\" cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "{url: postgres://h/d, password_file: f, password_command: f}",
+            "config.yml:2: postgres.password_file: stands beside password_command; keep one of the two",
+        ),
+        (
+            "{url: 'postgres://u:hunter2@h/d', password_file: f}",
+            "config.yml:2: postgres.password_file: stands beside the password in postgres.url; keep one of the two",
+        ),
+        (
+            "{url: postgres://h/d, password_command: 'echo hunter2; echo sealed >&2; exit 7'}",
+            "config.yml:2: postgres.password_command: the command failed (exit status: 7): sealed",
+        ),
+        (
+            "{url: postgres://h/d, password_command: [no-such-program, hunter2]}",
+            "config.yml:2: postgres.password_command: the command \"no-such-program\" cannot be run: No such file or directory (os error 2)",
+        ),
+        (
+            "{url: postgres://h/d, password_command: {a: b}}",
+            "config.yml:2: postgres.password_command: is no command: a text for the shell, or a list of a program and its arguments",
+        ),
+        (
+            "{url: postgres://h/d, tls: {mode: prefer}}",
+            "config.yml:2: postgres.tls.mode: \"prefer\" is not a mode: disable, require, verify-ca or verify-full (prefer and allow protect from nobody who can change what passes)",
+        ),
+        (
+            "{url: 'postgres://h/d?sslmode=allow'}",
+            "config.yml:2: postgres.url: sslmode: \"allow\" is not a mode: disable, require, verify-ca or verify-full (prefer and allow protect from nobody who can change what passes)",
+        ),
+        (
+            "{url: 'postgres://h/d?sslmode=require', tls: {mode: verify-full}}",
+            "config.yml:2: postgres.tls.mode: \"verify-full\" contradicts sslmode=require in postgres.url; keep one of the two",
+        ),
+        (
+            "{url: 'postgres://h/d?sslrootcert=a', tls: {ca_file: b}}",
+            "config.yml:2: postgres.tls.ca_file: \"b\" contradicts sslrootcert=a in postgres.url; keep one of the two",
+        ),
+        (
+            "{url: 'postgres://h/d?sslrootcert=none'}",
+            "config.yml:2: postgres.url: sslrootcert: \"none\": cannot be read: No such file or directory (os error 2)",
+        ),
+        (
+            "{url: postgres://h/d, tls: {mode: verify-ca}}",
+            "config.yml:2: postgres.tls.mode: \"verify-ca\" without a ca_file would trust whomever a public authority knows, under any name: set ca_file, or verify-full",
+        ),
+        (
+            "{url: postgres://%2Ftmp/d, tls: {mode: require}}",
+            "config.yml:2: postgres.tls.mode: a Unix socket in postgres.url carries no TLS; take this out",
+        ),
+        (
+            "{url: postgres://h/d, tls: {cert: a}}",
+            "config.yml:2: postgres.tls.cert: unknown key; allowed here: ca_file, cert_file, key_file, mode",
         ),
     ];
     for (postgres, expected) in cases {
@@ -270,7 +324,7 @@ fn a_configuration_wholly_from_the_environment_needs_no_file() {
     let variables = [("ISITUP__KAFKA__BROKERS", "k:9092"), ("ISITUP__POSTGRES__URL", "postgres://u:p%40ss+@h/d")];
     let (_, kafka, postgres, ..) = read_file(None, &variables).unwrap();
     assert_eq!(kafka.brokers, ["k:9092"]);
-    assert_eq!(postgres.password.unwrap().expose(), "p@ss+");
+    assert_eq!(postgres.password.unwrap().secret.expose(), "p@ss+");
     assert_eq!(postgres.url.as_str(), "postgres://u@h/d");
     let variables = [
         ("ISITUP__KAFKA__BROKERS", "k:9092"),
@@ -291,17 +345,65 @@ fn numeric_looking_secrets_survive_as_typed() {
     for typed in ["0123", "1e5", "0x10", "1_000", "true", "~x"] {
         let yaml = format!("kafka: {{brokers: ['k:1']}}\npostgres:\n  url: postgres://u@h/d\n  password: {typed}\n");
         let (_, _, postgres, ..) = read(&yaml, &[]).unwrap();
-        assert_eq!(postgres.password.unwrap().expose(), typed);
+        assert_eq!(postgres.password.unwrap().secret.expose(), typed);
         let (_, _, postgres, ..) = read(WELL, &[("ISITUP__POSTGRES__PASSWORD", typed)]).unwrap();
-        assert_eq!(postgres.password.unwrap().expose(), typed);
+        assert_eq!(postgres.password.unwrap().secret.expose(), typed);
     }
     for file in ["DIR/secret", "secret"] {
         let yaml = format!("kafka: {{brokers: ['k:1']}}\npostgres: {{url: postgres://u@h/d, password_file: {file}}}\n");
-        assert_eq!(read(&yaml, &[]).unwrap().2.password.unwrap().expose(), "0123");
+        assert_eq!(read(&yaml, &[]).unwrap().2.password.unwrap().secret.expose(), "0123");
     }
     let yaml = "kafka: {brokers: ['k:1']}\npostgres: {url: postgres://u@h/d, password_file: secret}\n";
     let overridden = read(yaml, &[("ISITUP__POSTGRES__PASSWORD", "env")]).unwrap();
-    assert_eq!(overridden.2.password.unwrap().expose(), "env");
+    assert_eq!(overridden.2.password.unwrap().secret.expose(), "env");
+}
+
+#[test]
+fn a_secret_may_be_what_a_command_prints_in_the_configurations_folder() {
+    for command in ["[cat, secret]", "cat secret | head -1", "'[ -f secret ] && echo 0123; echo more'"] {
+        let yaml =
+            format!("kafka: {{brokers: ['k:1']}}\npostgres:\n  url: postgres://u@h/d\n  password_command: {command}\n");
+        let password = read(&yaml, &[]).unwrap().2.password.unwrap();
+        assert_eq!((password.secret.expose(), &*password.setting), ("0123", "postgres.password_command"), "{command}");
+    }
+    let (_, _, postgres, ..) = read(WELL, &[("ISITUP__POSTGRES__PASSWORD_COMMAND", "echo a, b")]).unwrap();
+    let password = postgres.password.unwrap();
+    assert_eq!(password.secret.expose(), "a, b", "no list is made of it");
+    assert_eq!(password.source.read().unwrap().unwrap(), password.secret, "it can be had anew");
+}
+
+#[test]
+fn a_password_in_the_environments_url_wins_over_the_files_password_file() {
+    let yaml = "kafka: {brokers: ['k:1']}\npostgres: {url: postgres://u@h/d, password_file: secret}\n";
+    let (_, _, postgres, ..) = read(yaml, &[("ISITUP__POSTGRES__URL", "postgres://u:env@h/d")]).unwrap();
+    assert_eq!(postgres.password.unwrap().secret.expose(), "env");
+    let (_, _, postgres, ..) =
+        read(yaml, &[("ISITUP__POSTGRES__URL", "postgres://other@h/d?password=e%20nv+")]).unwrap();
+    assert_eq!((postgres.password.unwrap().secret.expose(), postgres.url.as_str()), ("e nv+", "postgres://other@h/d"));
+}
+
+#[test]
+fn tls_follows_from_the_section_the_url_or_where_the_server_is() {
+    for (postgres, mode, is_default) in [
+        ("{url: postgres://db.example/d}", TlsMode::VerifyFull, true),
+        ("{url: postgres://localhost/d}", TlsMode::Disable, true),
+        ("{url: 'postgres://127.0.0.1:5433/d'}", TlsMode::Disable, true),
+        ("{url: 'postgres://[::1]/d'}", TlsMode::Disable, true),
+        ("{url: 'postgres://%2Frun%2Fpostgresql/d'}", TlsMode::Disable, true),
+        ("{url: 'postgres://localhost,db.example/d'}", TlsMode::VerifyFull, true),
+        ("{url: 'postgres://localhost/d?hostaddr=192.0.2.1'}", TlsMode::VerifyFull, true),
+        ("{url: 'postgres://localhost/d?sslmode=require'}", TlsMode::Require, false),
+        ("{url: 'postgres://localhost/d?sslrootcert=system'}", TlsMode::VerifyFull, false),
+        ("{url: 'postgres://h/d?sslmode=disable', tls: {mode: disable}}", TlsMode::Disable, false),
+        ("{url: postgres://h/d, tls: {mode: disable, ca_file: none}}", TlsMode::Disable, false),
+    ] {
+        let yaml = format!("kafka: {{brokers: ['k:1']}}\npostgres: {postgres}\n");
+        let tls = read(&yaml, &[]).unwrap().2.tls;
+        assert_eq!((tls.mode, tls.is_default), (mode, is_default), "{postgres}");
+    }
+    let url = "postgres://h/d?options=-c%20a=b+c&sslmode=require&connect_timeout=3";
+    let (_, _, postgres, ..) = read(WELL, &[("ISITUP__POSTGRES__URL", url)]).unwrap();
+    assert_eq!(postgres.url.as_str(), "postgres://h/d?options=-c%20a=b+c&connect_timeout=3", "the rest is as written");
 }
 
 #[test]

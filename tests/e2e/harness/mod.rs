@@ -1,5 +1,6 @@
 //! What the tests are written with: servers, a pipeline on them, sites to check, and the oracle that judges at the end.
 
+pub(crate) mod authority;
 mod binaries;
 mod child;
 pub(crate) mod clockwork;
@@ -17,6 +18,7 @@ mod pipeline;
 mod postgres;
 mod proof;
 pub(crate) mod proxy;
+pub(crate) mod secured;
 mod servers;
 pub(crate) mod site;
 mod topic;
@@ -34,6 +36,6 @@ pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use postgres::OwnPostgres;
 pub(crate) use proof::without_ranges;
-pub(crate) use servers::{OwnServers, shared_servers};
+pub(crate) use servers::{OwnServers, secured_kafka, shared_servers};
 pub(crate) use topic::Topic;
 pub(crate) use waiting::{eventually, within};

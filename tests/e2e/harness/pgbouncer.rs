@@ -2,6 +2,7 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use postgres::{Config, NoTls};
@@ -9,6 +10,7 @@ use rustix::process::geteuid;
 use tempfile::TempDir;
 
 use super::postgres::free_port;
+use super::secured;
 use super::waiting::eventually;
 
 /// A pooler in transaction mode, all else as it comes. Killed when dropped, and with the thread that starts it.
@@ -26,15 +28,16 @@ impl PgBouncer {
 
     /// The same with one more line of settings.
     pub(crate) fn with(setting: &str, url: &str) -> Self {
-        let url: Config = url.parse().unwrap();
+        let server: Config = url.parse().unwrap();
         let (folder, port) = (tempfile::tempdir_in("/var/tmp").unwrap(), free_port());
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
         let users = folder.path().join("users");
         fs::write(&users, "\"isitup\" \"isitup\"\n").unwrap();
+        let tls = tls(folder.path(), url, port);
         let settings = format!(
             "[databases]\nisitup = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n\
-             unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\npool_mode = transaction\n{setting}\n",
-            url.get_ports()[0],
+             unix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {}\npool_mode = transaction\n{tls}{setting}\n",
+            server.get_ports()[0],
             users.display()
         );
         fs::write(folder.path().join("settings"), settings).unwrap();
@@ -56,6 +59,11 @@ impl PgBouncer {
         self.wait();
     }
 
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
     fn wait(&self) {
         eventually("the pooler answers", || self.url().parse::<Config>().unwrap().connect(NoTls).is_ok());
     }
@@ -70,6 +78,21 @@ impl Drop for PgBouncer {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Offers TLS with the server's own certificate, beside plaintext, where the server has one; and speaks it with the server.
+fn tls(folder: &Path, url: &str, port: u16) -> String {
+    let Some(certificates) = secured::certificates_of(url) else { return String::new() };
+    for name in ["server.cert", "server.key", "ca.pem"] {
+        fs::copy(certificates.join(name), folder.join(name)).unwrap();
+        fs::set_permissions(folder.join(name), Permissions::from_mode(0o644)).unwrap();
+    }
+    secured::note(port, &certificates);
+    let folder = folder.display();
+    format!(
+        "client_tls_sslmode = allow\nclient_tls_cert_file = {folder}/server.cert\nclient_tls_key_file = {folder}/server.key\n\
+         server_tls_sslmode = verify-full\nserver_tls_ca_file = {folder}/ca.pem\n"
+    )
 }
 
 fn start(folder: &TempDir) -> Child {

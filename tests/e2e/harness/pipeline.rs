@@ -13,6 +13,7 @@ use super::child::{self, Finished, Service};
 use super::database::Database;
 use super::lane::Lane;
 use super::proxy::Proxy;
+use super::secured;
 use super::servers::shared_servers;
 use super::site::Site;
 use super::topic::Topic;
@@ -28,8 +29,12 @@ pub(crate) struct Pipeline<'a> {
     postgres_url: String,
     /// Where the services find Kafka, when not where it is.
     brokers: Option<Vec<String>>,
+    /// How they do, when not as the lane says.
+    kafka: Option<String>,
     /// Where the tests look.
     database_url: String,
+    /// More of the section `postgres`.
+    postgres: String,
     sites: Vec<String>,
     /// Those of them that come or go while the producer runs.
     passing: Vec<String>,
@@ -67,7 +72,9 @@ impl<'a> Pipeline<'a> {
             lease: Duration::from_secs(15),
             postgres_url: database_url.to_owned(),
             brokers: None,
+            kafka: None,
             database_url: database_url.to_owned(),
+            postgres: String::new(),
             sites: Vec::new(),
             passing: Vec::new(),
             more: String::new(),
@@ -91,9 +98,20 @@ impl<'a> Pipeline<'a> {
         Self { postgres_url, ..self }
     }
 
+    /// More of the section `postgres`, such as `tls: {mode: require}`.
+    pub(crate) fn postgres_with(self, settings: &str) -> Self {
+        Self { postgres: format!(", {settings}"), ..self }
+    }
+
     /// Where else the services find Kafka. The tests themselves go straight to it.
     pub(crate) fn broker_behind(self, address: String) -> Self {
         Self { brokers: Some(vec![address]), ..self }
+    }
+
+    /// How the services reach Kafka, whatever the lane: what stands between the braces of `kafka: {}`. Kafka itself may
+    /// then be of any version, so that the tests look at it by librdkafka.
+    pub(crate) fn kafka(self, settings: String) -> Self {
+        Self { kafka: Some(settings), ..self }
     }
 
     /// The same for a cluster.
@@ -224,7 +242,10 @@ impl<'a> Pipeline<'a> {
 
     /// The topic.
     pub(crate) fn topic(&self) -> Topic {
-        Topic::at(self.servers.brokers(), &self.name)
+        match self.kafka {
+            None => Topic::at(self.servers.brokers(), &self.name),
+            Some(_) => Topic::by(Lane::Librdkafka4.client(), self.servers.brokers(), &self.name),
+        }
     }
 
     /// The name of the topic and of the schema.
@@ -304,14 +325,19 @@ impl<'a> Pipeline<'a> {
     /// Writes the configuration as it is now, and gives its path.
     pub(crate) fn write_config(&self) -> PathBuf {
         let path = self.folder().join("config.yml");
-        let (name, url) = (&self.name, &self.postgres_url);
-        let kafka = Lane::current().yaml(self.servers, self.brokers.as_deref());
+        let (name, postgres) = (&self.name, &self.postgres);
+        let url = match self.postgres_url.as_str() {
+            url if postgres.contains("tls:") || url.contains("sslmode=") => url.to_owned(),
+            url => secured::as_services_get(url),
+        };
+        let by_lane = || Lane::current().yaml(self.servers, self.brokers.as_deref());
+        let kafka = self.kafka.clone().unwrap_or_else(by_lane);
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
         let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
         let (producer, more) = (&self.producer, &self.more);
         let text = format!(
             "kafka: {{{kafka}, topic: {name}}}
-postgres: {{url: {url:?}, schema: {name}}}
+postgres: {{url: {url:?}, schema: {name}{postgres}}}
 producer: {{location: tests, spool: {{path: {spool:?}, max_size: 256MiB}}, listen: 127.0.0.1:0{producer}}}
 consumer: {{lease: {lease}ms, listen: 127.0.0.1:0}}
 defaults: {{interval: {interval}ms, timeout: 5s}}

@@ -3,7 +3,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -11,6 +11,8 @@ use postgres::{Client, Config, NoTls};
 use rustix::process::{Pid, Signal, getegid, geteuid, kill_process};
 use tempfile::TempDir;
 
+use super::authority::Signed;
+use super::secured;
 use super::waiting::eventually;
 
 /// User, password and database, as in the stack.
@@ -32,9 +34,9 @@ struct Disk {
 
 impl OwnPostgres {
     /// A standby of the server at `url` that follows it, asynchronously.
-    pub(crate) fn standby_of(url: &str) -> Self {
+    pub(crate) fn standby_of(primary: &str) -> Self {
         let standby = Self { folder: folder(), port: free_port(), server: None, disk: None };
-        let url: Config = url.parse().unwrap();
+        let url: Config = primary.parse().unwrap();
         let backup = standby
             .command("pg_basebackup")
             .args(["-h", "127.0.0.1", "-p", &url.get_ports()[0].to_string(), "-U", NAME, "-D"])
@@ -44,6 +46,10 @@ impl OwnPostgres {
             .output()
             .unwrap();
         assert!(backup.status.success(), "{backup:?}");
+        // Its certificate came along.
+        if let Some(folder) = secured::certificates_of(primary) {
+            secured::note(standby.port, &folder);
+        }
         standby.started()
     }
 
@@ -52,18 +58,71 @@ impl OwnPostgres {
         let folder = folder();
         let disk = Some(Disk::mount(folder.path(), megabytes));
         let own = Self { folder, port: free_port(), server: None, disk };
-        let made = own
+        own.made().started().with_database()
+    }
+
+    /// A server that offers TLS by `certificate`, trusts clients' certificates by `authority`, and lets users in by
+    /// `rules`, which are lines of `pg_hba.conf`; whoever has none of those comes in with the password.
+    pub(crate) fn with_tls(certificate: &Signed, authority: &str, rules: &str) -> Self {
+        let own = Self { folder: folder(), port: free_port(), server: None, disk: None }.made();
+        own.give("root.crt", authority);
+        own.give("server.crt", &certificate.cert);
+        own.give("server.key", &certificate.key);
+        own.give(
+            "pg_hba.conf",
+            &format!("host all {NAME} 127.0.0.1/32 trust\n{rules}\nhost all all 127.0.0.1/32 scram-sha-256\n"),
+        );
+        own.started().with_database()
+    }
+
+    /// Replaces its certificate, for connections from now on.
+    pub(crate) fn take_certificate(&self, certificate: &Signed) {
+        self.give("server.crt", &certificate.cert);
+        self.give("server.key", &certificate.key);
+        self.reload("ssl_cert_file");
+    }
+
+    /// Switches TLS on or off, for connections from now on.
+    pub(crate) fn offer_tls(&self, is_on: bool) {
+        self.client().batch_execute(&format!("ALTER SYSTEM SET ssl TO {}", if is_on { "on" } else { "off" })).unwrap();
+        self.reload("ssl");
+    }
+
+    /// Makes it read its files again, and waits until it has.
+    fn reload(&self, what: &str) {
+        let loaded = || -> String {
+            self.client().query_one("SELECT pg_conf_load_time()::text || current_setting($1)", &[&what]).unwrap().get(0)
+        };
+        let before = loaded();
+        self.client().batch_execute("SELECT pg_reload_conf()").unwrap();
+        eventually("the server has read its files again", || loaded() != before);
+    }
+
+    /// Writes a file into its data folder, closed to all but the server's user.
+    fn give(&self, name: &str, text: &str) {
+        let file = self.data().join(name);
+        fs::write(&file, text).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+        let owner = fs::metadata(self.data()).unwrap();
+        chown(&file, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+
+    fn made(self) -> Self {
+        let made = self
             .command("initdb")
             .args(["--username", NAME, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
             .args(["--wal-segsize=1", "--pgdata"])
-            .arg(own.data())
+            .arg(self.data())
             .output()
             .unwrap();
         assert!(made.status.success(), "{made:?}");
-        let own = own.started();
-        let mut config: Config = own.url().parse().unwrap();
+        self
+    }
+
+    fn with_database(self) -> Self {
+        let mut config: Config = self.url().parse().unwrap();
         config.dbname("postgres").connect(NoTls).unwrap().batch_execute(&format!("CREATE DATABASE {NAME}")).unwrap();
-        own
+        self
     }
 
     /// How it is reached.
@@ -158,12 +217,26 @@ impl OwnPostgres {
         for setting in settings.split_whitespace() {
             command.args(["-c", setting]);
         }
+        if !self.has_small_disk() && self.data().join("server.crt").exists() {
+            // By its file, so that it can be switched off.
+            command.args(["-c", "ssl_ca_file=root.crt"]);
+            self.give("postgresql.auto.conf", &format!("{}ssl = on\n", self.own_settings()));
+        }
         self.server = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         eventually("the server of this test answers", || {
             assert!(!self.has_ended(), "it ended while starting: {}", self.log());
             let mut config: Config = self.url().parse().unwrap();
             config.dbname("postgres").connect(NoTls).is_ok()
         });
+    }
+
+    fn has_small_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// What `ALTER SYSTEM` and a backup have set.
+    fn own_settings(&self) -> String {
+        fs::read_to_string(self.data().join("postgresql.auto.conf")).unwrap_or_default()
     }
 
     fn stop(&mut self) {

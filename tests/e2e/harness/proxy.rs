@@ -120,9 +120,18 @@ impl Proxy {
 
     /// A proxy to the server of a PostgreSQL URL.
     pub(crate) fn postgres(url: &str) -> Self {
+        Self::to_postgres(url, Protocol::Postgres)
+    }
+
+    /// The same for a connection that is encrypted, of which it understands nothing: it cannot cut it at a call.
+    pub(crate) fn opaque_postgres(url: &str) -> Self {
+        Self::to_postgres(url, Protocol::Opaque)
+    }
+
+    fn to_postgres(url: &str, protocol: Protocol) -> Self {
         let (user, rest) = url.rsplit_once('@').unwrap();
         let (server, database) = rest.split_once('/').unwrap();
-        let link = Link::new(Protocol::Postgres, server.parse().unwrap(), listener(), Ways::new());
+        let link = Link::new(protocol, server.parse().unwrap(), listener(), Ways::new());
         Self::start(link, (format!("{user}@"), format!("/{database}")))
     }
 

@@ -4,10 +4,11 @@
 use std::ops::Deref;
 use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
 
-use isitup_dev::{Stack, StackOptions};
+use isitup_dev::{Addresses, Stack, StackOptions};
+use postgres::Config;
 
-use super::binaries;
 use super::lane::Lane;
+use super::{binaries, secured};
 
 /// How many tests may have servers of their own at one time: each set takes half a gigabyte and some CPU to start.
 const MOST_OWN: usize = 2;
@@ -16,6 +17,15 @@ const MOST_OWN: usize = 2;
 pub(crate) fn shared_servers() -> &'static Stack {
     static SHARED: OnceLock<Stack> = OnceLock::new();
     SHARED.get_or_init(|| start(&["kafka", "postgres"], Lane::current().options()))
+}
+
+/// A Kafka 4 with secured listeners, which tests share whatever the lane.
+pub(crate) fn secured_kafka() -> &'static Stack {
+    static SECURED: OnceLock<Stack> = OnceLock::new();
+    if Lane::current().options().is_secured {
+        return shared_servers();
+    }
+    SECURED.get_or_init(|| start(&["kafka"], Lane::Mtls.options()))
 }
 
 /// Servers for one test, to be killed, stopped and started as it likes.
@@ -66,7 +76,13 @@ fn start(only: &[&str], options: StackOptions) -> Stack {
     let only = only.iter().map(|part| (*part).to_owned()).collect();
     let program = binaries::fresh("isitup-dev");
     // Without fsync the database loses nothing as long as the machine runs, and no test stops the machine.
-    Stack::start_with(&program, &StackOptions { only, no_fsync: true, ..options }).unwrap()
+    let stack =
+        Stack::start_with(&program, &StackOptions { only, no_fsync: true, postgres_tls: true, ..options }).unwrap();
+    let Addresses { postgres_url, postgres_tls, .. } = stack.addresses();
+    if let (Some(url), Some(folder)) = (postgres_url, postgres_tls) {
+        secured::note(url.parse::<Config>().unwrap().get_ports()[0], folder);
+    }
+    stack
 }
 
 static OWN_RUNNING: Mutex<usize> = Mutex::new(0);

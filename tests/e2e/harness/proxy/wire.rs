@@ -22,6 +22,8 @@ pub(crate) enum Call {
 pub(super) enum Protocol {
     Kafka,
     Postgres,
+    /// Whatever: it may be encrypted.
+    Opaque,
 }
 
 /// The port of each broker's proxy, by the port of the broker.
@@ -73,10 +75,11 @@ impl Frames {
         let is_untyped = self.is_untyped;
         let length = match self.protocol {
             Protocol::Kafka => 4 + length(self.bytes.get(..4)?),
+            Protocol::Opaque => self.bytes.len(),
             Protocol::Postgres if is_untyped => length(self.bytes.get(..4)?),
             Protocol::Postgres => 1 + length(self.bytes.get(1..5)?),
         };
-        if self.bytes.len() < length {
+        if self.bytes.is_empty() || self.bytes.len() < length {
             return None;
         }
         let rest = self.bytes.split_off(length);
@@ -94,7 +97,7 @@ impl Frame {
 
     /// Whether the server's answer ends with this: Kafka's are one message, PostgreSQL's end with ReadyForQuery.
     pub(super) fn ends_answer(&self, protocol: Protocol) -> bool {
-        protocol == Protocol::Kafka || self.bytes.first() == Some(&b'Z')
+        protocol != Protocol::Postgres || self.bytes.first() == Some(&b'Z')
     }
 }
 
@@ -152,6 +155,7 @@ impl Requests {
     pub(super) fn read(&mut self, message: &[u8]) -> Option<Request> {
         match self.protocol {
             Protocol::Kafka => Some(kafka_request(message)),
+            Protocol::Opaque => None,
             Protocol::Postgres => {
                 let call = self.postgres_call(message)?;
                 Some(Request { call, names_broker: false })
