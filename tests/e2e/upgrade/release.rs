@@ -51,6 +51,8 @@ impl Release {
     pub(super) fn command(&self, pipeline: &Pipeline<'_>, program: &str, args: &[&str]) -> Command {
         let mut command = command_of(&self.folder.join(program));
         command.arg("--config").arg(pipeline.write_config()).args(args).env("ISITUP__KAFKA__CLIENT", "kafka-rust");
+        // It may know no other.
+        command.env("ISITUP__KAFKA__FORMAT", "json");
         command
     }
 }
