@@ -49,6 +49,7 @@ mod stopping;
 mod storm;
 mod systemd;
 mod table;
+mod upgrade;
 mod verdicts;
 mod watching;
 mod zombie;

@@ -49,9 +49,19 @@ impl Lane {
         StackOptions { is_kafka_4, is_secured, ..StackOptions::default() }
     }
 
+    /// Whether a release without librdkafka can be on it: it speaks with Kafka up to 3.9, in plaintext.
+    pub(crate) fn is_for_kafka_rust(self) -> bool {
+        matches!(self, Self::KafkaRust | Self::Librdkafka)
+    }
+
     /// What the tests themselves speak by, over plaintext.
     pub(crate) fn client(self) -> KafkaClient {
         if self == Self::KafkaRust { KafkaClient::KafkaRust } else { KafkaClient::Librdkafka(Security::Plaintext) }
+    }
+
+    /// What the producers write where a test does not say it, as `ISITUP_TEST_FORMAT` says: json or avro, on any pair.
+    pub(crate) fn format() -> String {
+        std::env::var("ISITUP_TEST_FORMAT").ok().filter(|format| !format.is_empty()).unwrap_or_else(|| "json".into())
     }
 
     /// Whether Kafka tells by numbers what the client sends again, and drops it.

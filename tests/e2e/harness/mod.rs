@@ -27,7 +27,7 @@ pub(crate) mod units;
 mod waiting;
 
 pub(crate) use binaries::{fresh, repository};
-pub(crate) use child::{Finished, Service, command};
+pub(crate) use child::{Finished, Service, command, command_of};
 pub(crate) use cluster::{Cluster, Election};
 pub(crate) use database::Database;
 pub(crate) use lane::Lane;
