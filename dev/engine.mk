@@ -91,7 +91,8 @@ ifeq ($(CONFIG),config.dev.yml)
 	$(DEV_COMPOSE) run --rm --no-deps $(NO_TERMINAL) isitup-consumer-dev migrate --config $(IN_CONTAINER)
 else
 	$(PROD_COMPOSE) build isitup-consumer
-	$(PROD_COMPOSE) run --rm --no-deps $(NO_TERMINAL) isitup-consumer migrate --config $(IN_CONTAINER)
+	$(PROD_COMPOSE) run --rm --no-deps $(NO_TERMINAL) $(if $(ISITUP_ADMIN_URL),-e ISITUP_ADMIN_URL) isitup-consumer \
+		setup-database $(if $(ISITUP_ADMIN_URL),--apply) --config $(IN_CONTAINER) $(ARGS)
 endif
 
 # What is missing is told before any container of the two starts: by ourselves where it is a file that the engine would only
