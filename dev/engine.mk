@@ -90,13 +90,14 @@ ifeq ($(CONFIG),config.dev.yml)
 	$(DEV_COMPOSE) up -d postgres
 	$(DEV_COMPOSE) run --rm --no-deps $(NO_TERMINAL) isitup-consumer-dev migrate --config $(IN_CONTAINER)
 else
-	$(PROD_COMPOSE) build isitup-consumer
+	@sh dev/before-prod $(PROD_CONFIG)
+	$(PROD_COMPOSE) build $(BUILD_ARGS) isitup-consumer
 	$(PROD_COMPOSE) run --rm --no-deps $(NO_TERMINAL) $(if $(ISITUP_ADMIN_URL),-e ISITUP_ADMIN_URL) isitup-consumer \
 		setup-database $(if $(ISITUP_ADMIN_URL),--apply) --config $(IN_CONTAINER) $(ARGS)
 endif
 
 # What is missing is told before any container of the two starts: by ourselves where it is a file that the engine would only
-# stumble over, by the programs themselves for all the rest.
+# stumble over, by the programs themselves for all the rest. Made anew each time: a changed configuration alone would not do that.
 run-prod:
 	@sh dev/before-prod $(PROD_CONFIG)
 	$(PROD_COMPOSE) build $(BUILD_ARGS)
@@ -107,7 +108,7 @@ run-prod:
 			failed="$$failed $$service"; \
 	done; \
 	[ -z "$$failed" ] || { echo "nothing was started: see above what the$$failed lacks, mend it, and call this again" >&2; exit 1; }
-	$(PROD_COMPOSE) up -d
+	$(PROD_COMPOSE) up -d --force-recreate
 	$(call wait,$(PROD_COMPOSE))
 	@printf '%s\n' "" "Producer and consumer run." "  $(PROD_COMPOSE) logs -f    what they say" "  $(PROD_COMPOSE) down       ends them"
 

@@ -184,6 +184,37 @@ fn what_is_no_event_is_refused_with_the_reason() {
     assert!(decode(deep.as_bytes()).is_err());
 }
 
+/// Within a version fields are added and nothing else: an older reader leaves them out, a newer one goes without.
+#[test]
+fn events_of_a_release_with_fewer_or_more_fields_are_read() {
+    const SINCE_THE_BEGINNING: [&str; 14] = [
+        "v",
+        "type",
+        "producer_id",
+        "seq",
+        "location",
+        "site",
+        "url",
+        "scheduled_at",
+        "started_at",
+        "finished_at",
+        "outcome",
+        "failure",
+        "timings_us",
+        "config_hash",
+    ];
+    let whole: Value = serde_json::from_slice(&seal(&one_of_each()[1], 1)).unwrap();
+    let mut bare = whole.clone();
+    bare.as_object_mut().unwrap().retain(|key, _| SINCE_THE_BEGINNING.contains(&key.as_str()));
+    let read = decode(bare.to_string().as_bytes()).unwrap();
+    let Body::Check(check) = read.body else { panic!("{bare}") };
+    assert_eq!((check.redirects, check.insecure, check.maintenance, check.hops.len()), (0, false, false, 0));
+    let mut more = whole;
+    more["yet_to_come"] = json!({"deep": [1, null]});
+    more["timings_us"]["yet_to_come"] = json!(7);
+    assert_eq!(decode(more.to_string().as_bytes()).unwrap().body, one_of_each()[1]);
+}
+
 #[test]
 fn a_site_that_is_up_is_the_first_to_go_and_gaps_never_are() {
     let ranks: Vec<Rank> = one_of_each().iter().map(|body| Draft::new(body, Format::Json).rank()).collect();

@@ -55,6 +55,8 @@ pub(crate) enum Part {
     Latency,
     /// Reading 50,000 sites, and a producer that checks them
     Config,
+    /// Bytes and time of an event in JSON and in Avro
+    Formats,
 }
 
 impl fmt::Display for Part {
@@ -66,6 +68,7 @@ impl fmt::Display for Part {
             Self::Memory => "memory",
             Self::Latency => "latency",
             Self::Config => "config",
+            Self::Formats => "formats",
         })
     }
 }

@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod events;
 mod figures;
+mod formats;
 mod insert;
 mod latency;
 mod memory;
@@ -42,11 +43,18 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
-    let setting = Setting::begin(cli)?;
+    let mut setting = None;
     let mut all = Vec::new();
     for part in cli.parts() {
-        setting.say(&format!("{part} ..."));
-        all.extend(measure(part, &setting)?);
+        // Servers are started for those who need them.
+        if part != Part::Formats && setting.is_none() {
+            setting = Some(Setting::begin(cli)?);
+        }
+        cli::complain(&format!("{part} ..."));
+        all.extend(match &setting {
+            Some(setting) if part != Part::Formats => measure(part, setting)?,
+            _ => formats::measure()?,
+        });
     }
     if cli.json { figures::print_json(&all) } else { figures::print_table(&all) }
 }
@@ -58,5 +66,6 @@ fn measure(part: Part, setting: &Setting) -> Result<Vec<Figure>> {
         Part::Memory => memory::measure(setting),
         Part::Latency => latency::measure(setting),
         Part::Config => config::measure(setting),
+        Part::Formats => formats::measure(),
     }
 }

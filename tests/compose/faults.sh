@@ -20,7 +20,7 @@ are_healthy() {
 }
 
 all_healthy() {
-    within 240 "all containers are healthy" are_healthy
+    within 240 "all containers are healthy" are_healthy || return 1
     docker ps --filter "name=$id" --format '{{.Names}} {{.Status}}'
 }
 

@@ -101,12 +101,12 @@ prod_lacks_files() {
 
 prod_wrong_password() {
     echo wrong >"$ISITUP_POSTGRES_PASSWORD_FILE"
-    is_refused "postgres.password" "nothing was started"
+    is_refused "password authentication failed" "nothing was started"
     cp "$CERTIFICATES/postgres.password" "$ISITUP_POSTGRES_PASSWORD_FILE"
 }
 
 prod_lacks_topic() {
-    is_refused "isitup.checks" "nothing was started"
+    is_refused "topic isitup.checks" "nothing was started"
     docker exec "$(of servers kafka)" /opt/kafka/bin/kafka-topics.sh --bootstrap-server localhost:9092 --create \
         --topic isitup.checks --partitions 6 --replication-factor 1 --config message.timestamp.type=LogAppendTime
 }

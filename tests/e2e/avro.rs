@@ -142,7 +142,7 @@ fn avro_that_cannot_be_stored_is_set_aside_whole_and_tried_again() {
     let reasons: Vec<String> = database.column(r#"SELECT reason FROM rejected ORDER BY "offset""#, &[]);
     let expected = [
         "unknown Avro schema 01020304050607ab; this release reads c4ffc4ef1433ece6",
-        "scheduled_at is older than the 90 days",
+        "2025-06-15 is older than the 90 days",
         "not an event: Avro: body.",
         "unknown schema version 2; this release reads version 1",
     ];

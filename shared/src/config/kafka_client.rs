@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use std::fmt;
 
-use super::{Scalar, Section};
 #[cfg(feature = "librdkafka")]
-use crate::secret::Secret;
+use super::Credential;
+use super::{Scalar, Section};
 
 /// A client library, with what it alone can do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,8 +61,8 @@ pub struct Sasl {
     pub mechanism: Mechanism,
     /// Who we are.
     pub username: String,
-    /// The password.
-    pub password: Secret,
+    /// The password, which is had anew for each new client.
+    pub password: Credential,
 }
 
 /// A SASL mechanism.
@@ -181,7 +181,7 @@ impl Sasl {
         let mut section = kafka.section("sasl");
         let mechanism = section.require("mechanism", "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, as the broker offers");
         let username = section.require::<String>("username", "the name of the Kafka user");
-        let password = section.require_secret("password", "the password of the Kafka user");
+        let password = section.require_credential("password", "the password of the Kafka user");
         section.finish();
         Some(Self { mechanism: mechanism?, username: username?, password: password? })
     }

@@ -12,9 +12,9 @@ use std::rc::Rc;
 
 use config::{Map, Value, ValueKind};
 
+use super::Credential;
 use super::Scalar;
 use super::layers::{self, Origin};
-use crate::secret::Secret;
 
 /// One thing that is wrong with the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -254,13 +254,14 @@ impl Section {
         pairs.collect::<Vec<_>>().into_iter().flatten().collect()
     }
 
-    /// The secret at `key`, which must be there in one of the ways of [`Section::secret`]; `purpose` says what it is for.
-    pub fn require_secret(&mut self, key: &str, purpose: &str) -> Option<Secret> {
-        let secret = self.secret(key);
-        if secret.is_none() {
+    /// The secret at `key`, which must be there in one of the ways of [`Section::secret`], and how it is had anew;
+    /// `purpose` says what it is for.
+    pub fn require_credential(&mut self, key: &str, purpose: &str) -> Option<Credential> {
+        let credential = self.credential(key);
+        if credential.is_none() {
             self.miss(key, purpose);
         }
-        secret
+        credential
     }
 
     /// The path at `key` of a PEM file that can be read and has a block whose label ends in `label`.

@@ -191,7 +191,7 @@ fn mistakes_in_how_librdkafka_is_to_connect() {
 #[cfg(feature = "librdkafka")]
 #[test]
 fn the_way_to_kafka_is_plaintext_tls_or_sasl_within_tls() {
-    use super::{KafkaClient, KafkaTls, KeyPairFiles, Mechanism, Sasl, Security};
+    use super::{Credential, KafkaClient, KafkaTls, KeyPairFiles, Mechanism, Sasl, SecretSource, Security};
     use crate::secret::Secret;
     let client = |keys: &str| {
         let yaml =
@@ -208,7 +208,9 @@ fn the_way_to_kafka_is_plaintext_tls_or_sasl_within_tls() {
     };
     assert!(cert_file.ends_with("cert.pem") && key_file.ends_with("key.pem"));
     let sasl = client(", tls: {}, sasl: {mechanism: SCRAM-SHA-512, username: u, password: '0123'}");
-    let expected = Sasl { mechanism: Mechanism::ScramSha512, username: "u".into(), password: Secret::new("0123") };
+    let password =
+        Credential { secret: Secret::new("0123"), setting: "kafka.sasl.password".into(), source: SecretSource::Given };
+    let expected = Sasl { mechanism: Mechanism::ScramSha512, username: "u".into(), password };
     assert_eq!(sasl, Security::Sasl(KafkaTls::default(), expected));
 }
 

@@ -53,7 +53,24 @@ pub struct Event {
     pub body: Body,
 }
 
-/// Whether this code reads events of `version`: its own and the one before.
+/// Whether this code reads events of `version`.
 fn is_readable(version: u32) -> bool {
-    (SCHEMA_VERSION.saturating_sub(1).max(FIRST_VERSION)..=SCHEMA_VERSION).contains(&version)
+    reads(SCHEMA_VERSION, version)
+}
+
+/// Whether a release that writes version `own` reads `version`: its own and the one before, where there was one.
+const fn reads(own: u32, version: u32) -> bool {
+    version >= FIRST_VERSION && version <= own && version + 1 >= own
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reads;
+
+    #[test]
+    fn a_release_reads_its_own_version_and_the_one_before_and_no_other() {
+        let read_by = |own: u32| (0..6).filter(|version| reads(own, *version)).collect::<Vec<u32>>();
+        assert_eq!([read_by(1), read_by(2), read_by(4)], [vec![1], vec![1, 2], vec![3, 4]]);
+        assert!(!reads(1, u32::MAX));
+    }
 }

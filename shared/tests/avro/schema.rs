@@ -132,6 +132,12 @@ fn the_fingerprint_is_that_of_the_specification() {
     ] {
         assert_eq!(rabin(schema) as i64, fingerprint, "{schema}");
     }
+    let crates = Schema::parse(&avro_schema()).unwrap().canonical_form();
+    assert_eq!(
+        crates.replace(r#"{"type":"long"}"#, r#""long""#),
+        canonical(&avro_schema()),
+        "but for what is said above"
+    );
     let written = layout_of(&avro_schema());
     let known = AVRO_LAYOUTS.last().unwrap();
     assert_eq!(*known, written, "the fingerprint of the schema that is written is {:#018x}", written.fingerprint);

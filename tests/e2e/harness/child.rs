@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
@@ -39,7 +40,11 @@ struct Lines(Arc<Mutex<Vec<String>>>);
 
 /// `program`, to be killed by the kernel should this process die in whatever way. Without the environment's settings of isitup, which are not meant for tests.
 pub(crate) fn command(program: &str) -> Command {
-    let program = binaries::fresh(program);
+    command_of(&binaries::fresh(program))
+}
+
+/// The same of a program at this path.
+pub(crate) fn command_of(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     for (name, _) in std::env::vars_os() {

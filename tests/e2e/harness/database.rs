@@ -44,6 +44,11 @@ impl Database {
         self.client.query(sql, &[])
     }
 
+    /// Whether the server understands a statement, without running it.
+    pub(crate) fn prepare(&mut self, sql: &str) -> Result<(), postgres::Error> {
+        self.client.prepare(sql).map(drop)
+    }
+
     /// Runs commands, which may fail.
     pub(crate) fn try_run(&mut self, sql: &str) -> Result<(), postgres::Error> {
         self.client.batch_execute(sql)

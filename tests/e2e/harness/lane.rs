@@ -49,6 +49,11 @@ impl Lane {
         StackOptions { is_kafka_4, is_secured, ..StackOptions::default() }
     }
 
+    /// Whether a release without librdkafka can be on it: it speaks with Kafka up to 3.9, in plaintext.
+    pub(crate) fn is_for_kafka_rust(self) -> bool {
+        matches!(self, Self::KafkaRust | Self::Librdkafka)
+    }
+
     /// What the tests themselves speak by, over plaintext.
     pub(crate) fn client(self) -> KafkaClient {
         if self == Self::KafkaRust { KafkaClient::KafkaRust } else { KafkaClient::Librdkafka(Security::Plaintext) }

@@ -27,7 +27,7 @@ pub(crate) mod units;
 mod waiting;
 
 pub(crate) use binaries::{fresh, repository};
-pub(crate) use child::{Finished, Service, command};
+pub(crate) use child::{Finished, Service, command, command_of};
 pub(crate) use cluster::{Cluster, Election};
 pub(crate) use database::Database;
 pub(crate) use lane::Lane;
@@ -36,6 +36,6 @@ pub(crate) use pgbouncer::PgBouncer;
 pub(crate) use pipeline::Pipeline;
 pub(crate) use postgres::OwnPostgres;
 pub(crate) use proof::without_ranges;
-pub(crate) use servers::{OwnServers, shared_servers};
+pub(crate) use servers::{OwnServers, secured_kafka, shared_servers};
 pub(crate) use topic::Topic;
 pub(crate) use waiting::{eventually, within};

@@ -29,6 +29,8 @@ pub(crate) struct Pipeline<'a> {
     postgres_url: String,
     /// Where the services find Kafka, when not where it is.
     brokers: Option<Vec<String>>,
+    /// How they do, when not as the lane says.
+    kafka: Option<String>,
     /// Where the tests look.
     database_url: String,
     /// More of the section `postgres`.
@@ -70,6 +72,7 @@ impl<'a> Pipeline<'a> {
             lease: Duration::from_secs(15),
             postgres_url: database_url.to_owned(),
             brokers: None,
+            kafka: None,
             database_url: database_url.to_owned(),
             postgres: String::new(),
             sites: Vec::new(),
@@ -103,6 +106,12 @@ impl<'a> Pipeline<'a> {
     /// Where else the services find Kafka. The tests themselves go straight to it.
     pub(crate) fn broker_behind(self, address: String) -> Self {
         Self { brokers: Some(vec![address]), ..self }
+    }
+
+    /// How the services reach Kafka, whatever the lane: what stands between the braces of `kafka: {}`. Kafka itself may
+    /// then be of any version, so that the tests look at it by librdkafka.
+    pub(crate) fn kafka(self, settings: String) -> Self {
+        Self { kafka: Some(settings), ..self }
     }
 
     /// The same for a cluster.
@@ -233,12 +242,20 @@ impl<'a> Pipeline<'a> {
 
     /// The topic.
     pub(crate) fn topic(&self) -> Topic {
-        Topic::at(self.servers.brokers(), &self.name)
+        match self.kafka {
+            None => Topic::at(self.servers.brokers(), &self.name),
+            Some(_) => Topic::by(Lane::Librdkafka4.client(), self.servers.brokers(), &self.name),
+        }
     }
 
     /// The name of the topic and of the schema.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where the database is.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.database_url
     }
 
     /// The schema.
@@ -313,7 +330,8 @@ impl<'a> Pipeline<'a> {
             url if postgres.contains("tls:") || url.contains("sslmode=") => url.to_owned(),
             url => secured::as_services_get(url),
         };
-        let kafka = Lane::current().yaml(self.servers, self.brokers.as_deref());
+        let by_lane = || Lane::current().yaml(self.servers, self.brokers.as_deref());
+        let kafka = self.kafka.clone().unwrap_or_else(by_lane);
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
         let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
         let (producer, more) = (&self.producer, &self.more);

@@ -19,6 +19,15 @@ pub(crate) fn shared_servers() -> &'static Stack {
     SHARED.get_or_init(|| start(&["kafka", "postgres"], Lane::current().options()))
 }
 
+/// A Kafka 4 with secured listeners, which tests share whatever the lane.
+pub(crate) fn secured_kafka() -> &'static Stack {
+    static SECURED: OnceLock<Stack> = OnceLock::new();
+    if Lane::current().options().is_secured {
+        return shared_servers();
+    }
+    SECURED.get_or_init(|| start(&["kafka"], Lane::Mtls.options()))
+}
+
 /// Servers for one test, to be killed, stopped and started as it likes.
 pub(crate) struct OwnServers {
     stack: Stack,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use isitup_shared::config::{Format, KafkaConfig, TopicShape};
+use isitup_shared::config::{Format, KafkaClient, KafkaConfig, TopicShape};
 use isitup_shared::kafka::{Delivery, OffsetRange, Record, Sender, receiver, sender};
 use serde_json::Value;
 
@@ -26,11 +26,16 @@ pub(crate) struct Topic {
 impl Topic {
     /// The topic `name` on a cluster of these brokers.
     pub(crate) fn at(brokers: &[String], name: &str) -> Self {
+        Self::by(Lane::current().client(), brokers, name)
+    }
+
+    /// The same, looked at by this client.
+    pub(crate) fn by(client: KafkaClient, brokers: &[String], name: &str) -> Self {
         let (brokers, topic) = (brokers.to_vec(), name.to_owned());
         let replication_factor = u16::try_from(brokers.len()).unwrap();
         Self {
             config: KafkaConfig {
-                client: Lane::current().client(),
+                client,
                 brokers,
                 topic,
                 format: Format::Json,

@@ -3,6 +3,7 @@
 //! reports are the only proof of a delivery, and the reading side holds explicit offsets: no group is ever joined.
 
 mod context;
+mod diagnosis;
 mod receiver;
 mod sender;
 mod settings;

@@ -72,7 +72,7 @@ impl LibrdkafkaReceiver {
         }
         if self.client.is_none() {
             let context = Context::new(&self.settings);
-            let client = self.settings.consumer(&self.group).create_with_context(context);
+            let client = self.settings.consumer(&self.group)?.create_with_context(context);
             self.client = Some((client.map_err(|error| trouble::of_creation(&error, &self.settings))?, files));
             self.made += 1;
         }

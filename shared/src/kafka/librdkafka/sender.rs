@@ -49,7 +49,7 @@ impl LibrdkafkaSender {
         }
         if self.client.is_none() {
             let context = Context::new(&self.settings);
-            let client = self.settings.producer(self.batch_limit).create_with_context(context);
+            let client = self.settings.producer(self.batch_limit)?.create_with_context(context);
             self.client = Some((client.map_err(|error| trouble::of_creation(&error, &self.settings))?, files));
             self.made += 1;
         }

@@ -7,7 +7,9 @@ use std::time::SystemTime;
 
 use rdkafka::ClientConfig;
 
-use crate::config::{KafkaConfig, KafkaTls, Security, TopicShape};
+use super::super::KafkaError;
+use crate::config::{Credential, KafkaConfig, KafkaTls, Security, TopicShape};
+use crate::secret::Secret;
 
 /// The most bytes of a batch: a broker refuses one above 1 MiB (`max.message.bytes`), and framing needs some of that.
 pub(super) const BATCH_LIMIT: usize = 900_000;
@@ -26,7 +28,7 @@ impl Settings {
     }
 
     /// What both sides share.
-    fn common(&self) -> ClientConfig {
+    fn common(&self) -> Result<ClientConfig, KafkaError> {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
@@ -39,11 +41,11 @@ impl Settings {
             .set("reconnect.backoff.max.ms", "2000")
             // A leader that moved, or a topic that was made anew, is found soon.
             .set("topic.metadata.refresh.interval.ms", "10000");
-        self.secure(&mut config);
-        config
+        self.secure(&mut config)?;
+        Ok(config)
     }
 
-    fn secure(&self, config: &mut ClientConfig) {
+    fn secure(&self, config: &mut ClientConfig) -> Result<(), KafkaError> {
         match &self.security {
             Security::Plaintext => {
                 config.set("security.protocol", "plaintext");
@@ -57,20 +59,21 @@ impl Settings {
                     .set("security.protocol", "sasl_ssl")
                     .set("sasl.mechanism", sasl.mechanism.name())
                     .set("sasl.username", &sasl.username)
-                    .set("sasl.password", sasl.password.expose());
+                    .set("sasl.password", password(&sasl.password)?.expose());
                 encrypt(config, tls);
             }
         }
+        Ok(())
     }
 
     /// For making topics.
-    pub(super) fn admin(&self) -> ClientConfig {
+    pub(super) fn admin(&self) -> Result<ClientConfig, KafkaError> {
         self.common()
     }
 
     /// The sending side, with batches of at most so many bytes.
-    pub(super) fn producer(&self, batch_limit: usize) -> ClientConfig {
-        let mut config = self.common();
+    pub(super) fn producer(&self, batch_limit: usize) -> Result<ClientConfig, KafkaError> {
+        let mut config = self.common()?;
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
@@ -84,12 +87,12 @@ impl Settings {
             .set("queue.buffering.max.kbytes", "65536")
             // A topic is made with the configured number of partitions, not with the broker's.
             .set("allow.auto.create.topics", "false");
-        config
+        Ok(config)
     }
 
     /// The reading side. It joins no group, but the library wants the name of one.
-    pub(super) fn consumer(&self, group: &str) -> ClientConfig {
-        let mut config = self.common();
+    pub(super) fn consumer(&self, group: &str) -> Result<ClientConfig, KafkaError> {
+        let mut config = self.common()?;
         config
             .set("group.id", group)
             .set("enable.auto.commit", "false")
@@ -106,7 +109,7 @@ impl Settings {
             .set("queued.max.messages.kbytes", "8192")
             .set("queued.min.messages", "20000")
             .set("check.crcs", "true");
-        config
+        Ok(config)
     }
 
     /// The certificates as they are on disk now.
@@ -127,6 +130,17 @@ pub(super) struct Files(Vec<(PathBuf, Option<(SystemTime, u64)>)>);
 fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
     let metadata = fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
+}
+
+/// The password as it is now: those from vaults end, and those in files are replaced.
+fn password(credential: &Credential) -> Result<Secret, KafkaError> {
+    match credential.source.read() {
+        Ok(anew) => Ok(anew.unwrap_or_else(|| credential.secret.clone())),
+        Err(reason) => Err(KafkaError::Setup(format!(
+            "the password of Kafka could not be had anew: {} {reason}",
+            credential.setting
+        ))),
+    }
 }
 
 fn encrypt(config: &mut ClientConfig, tls: &KafkaTls) {

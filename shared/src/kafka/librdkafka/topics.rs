@@ -11,7 +11,7 @@ use rdkafka::metadata::{Metadata, MetadataTopic};
 use super::super::KafkaError;
 use super::context::Context;
 use super::settings::Settings;
-use super::trouble;
+use super::{diagnosis, trouble};
 
 /// How long a broker may take to make a topic.
 const CREATION_LIMIT: Duration = Duration::from_secs(7);
@@ -34,6 +34,7 @@ pub(super) fn ask(
 ) -> Result<Vec<Partition>, KafkaError> {
     let until = Instant::now() + limit;
     let mut slice = Duration::from_millis(500);
+    let mut has_looked = false;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let error = match client.fetch_metadata(Some(topic), slice.min(left)) {
@@ -47,6 +48,12 @@ pub(super) fn ask(
             Err(error) => error,
         };
         hear();
+        // The library knows little of why, so we look for ourselves.
+        if !std::mem::replace(&mut has_looked, true)
+            && let Some(found) = diagnosis::look(settings)
+        {
+            return Err(KafkaError::Setup(found));
+        }
         let trouble = client.context().trouble();
         if let Some(setup @ KafkaError::Setup(_)) = trouble {
             return Err(setup);
@@ -102,7 +109,7 @@ pub(super) fn create(topic: &str, settings: &Settings) -> Result<(), KafkaError>
     )
     .set("message.timestamp.type", "LogAppendTime");
     let failed = |error: &ClientError| trouble::of_metadata(error, settings);
-    let config: ClientConfig = settings.admin();
+    let config: ClientConfig = settings.admin()?;
     let admin: AdminClient<Context> =
         config.create_with_context(Context::new(settings)).map_err(|error| trouble::of_creation(&error, settings))?;
     let options = AdminOptions::new().request_timeout(Some(CREATION_LIMIT)).operation_timeout(Some(CREATION_LIMIT));

@@ -79,12 +79,10 @@ fn of_tls(broker: &str, reason: &str, settings: &Settings) -> KafkaError {
         || "kafka.tls.cert_file is not set".to_owned(),
         |pair| format!("kafka.tls.cert_file is {:?}", pair.cert_file.display().to_string()),
     );
-    let message = if has(&["certificate has expired"]) {
-        format!("the certificate of {broker}, or that of its authority, has expired; {ca}")
-    } else if has(&["hostname mismatch", "IP address mismatch", "ip address mismatch"]) {
-        format!("the certificate of {broker} is not for that name: write in kafka.brokers the names it is for")
-    } else if has(&["certificate required", "SSL alert number 116", "client SSL authentication"]) {
-        format!("{broker} asks for a client certificate: set kafka.tls.cert_file and kafka.tls.key_file; {ours}")
+    // That a certificate is missing Java brokers call bad, too.
+    let is_missing = tls.identity.is_none() && has(&["alert number 42"]);
+    let message = if is_missing || has(&["certificate required", "alert number 116", "client SSL authentication"]) {
+        format!("{broker} asks for a client certificate: set kafka.tls.cert_file and kafka.tls.key_file")
     } else if has(&[
         "alert unknown ca",
         "alert bad certificate",
@@ -115,7 +113,8 @@ fn of_transport(broker: &str, reason: &str, settings: &Settings) -> KafkaError {
              set kafka.tls, or name the plaintext listener in kafka.brokers"
         ));
     }
-    if with_tls && reason.contains("SSL_HANDSHAKE") {
+    // By TLS 1.3 our certificate is refused only after the handshake.
+    if with_tls && (reason.contains("SSL_HANDSHAKE") || reason.contains("SSL alert number")) {
         return of_tls(broker, reason, settings);
     }
     let detail = match bare(reason) {
