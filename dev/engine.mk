@@ -92,7 +92,8 @@ ifeq ($(CONFIG),config.dev.yml)
 else
 	@sh dev/before-prod $(PROD_CONFIG)
 	$(PROD_COMPOSE) build $(BUILD_ARGS) isitup-consumer
-	$(PROD_COMPOSE) run --rm --no-deps $(NO_TERMINAL) isitup-consumer migrate --config $(IN_CONTAINER)
+	$(PROD_COMPOSE) run --rm --no-deps $(NO_TERMINAL) $(if $(ISITUP_ADMIN_URL),-e ISITUP_ADMIN_URL) isitup-consumer \
+		setup-database $(if $(ISITUP_ADMIN_URL),--apply) --config $(IN_CONTAINER) $(ARGS)
 endif
 
 # What is missing is told before any container of the two starts: by ourselves where it is a file that the engine would only

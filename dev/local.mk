@@ -19,10 +19,15 @@ peek-data: built
 round-trip: built
 	@$(DEV) round-trip --config $(CONFIG) $(if $(INTERVAL),--interval $(INTERVAL))
 
-# The set-up's own environment belongs to its own configuration only.
+# The set-up's own environment belongs to its own configuration only. Elsewhere an administrator makes the database, with
+# its roles; where none is given, the SQL for one is printed.
 setup-database: deps
 	$(CARGO) build $(LOCKED) --workspace
-	@$(if $(filter config.dev.yml,$(CONFIG)),$(DEV) exec -- isitup-consumer,$(DEBUG)/isitup-consumer) migrate --config $(CONFIG)
+ifeq ($(CONFIG),config.dev.yml)
+	@$(DEV) exec -- isitup-consumer migrate --config $(CONFIG)
+else
+	@$(DEBUG)/isitup-consumer setup-database $(if $(ISITUP_ADMIN_URL),--apply) --config $(CONFIG) $(ARGS)
+endif
 
 run-prod: deps
 	$(CARGO) build --release $(LOCKED) --workspace

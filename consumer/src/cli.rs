@@ -14,6 +14,7 @@ use crate::commands::peek::PeekArgs;
 use crate::commands::rejected::RejectedCommand;
 use crate::commands::replay::ReplayArgs;
 use crate::commands::report::ReportArgs;
+use crate::commands::setup_database::SetUpArgs;
 use crate::console::From;
 
 /// Stores check results from Kafka in PostgreSQL, each exactly once, and proves it.
@@ -57,6 +58,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Create the schema or bring it up to date; harmless when it is
     Migrate,
+    /// Print the SQL for a database of isitup's own, with an owner, a user that stores and one that reads; or run it
+    SetupDatabase(SetUpArgs),
     /// Drop the schema with everything in it
     Drop(DropArgs),
     /// Show the newest checks

@@ -76,6 +76,7 @@ fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
             run::run(&context.config, &args, &context.shutdown)?;
             Ok(Answer::Yes)
         }
+        Command::SetupDatabase(args) => commands::setup_database::run(&context, &args),
         Command::Migrate => commands::migrate::run(&context),
         Command::Drop(args) => commands::drop::run(&context, args),
         Command::Peek(args) => commands::peek::run(&context, args),

@@ -25,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::mirror::Mirror;
 use crate::pipeline::Pipeline;
 use crate::status::{Part, Status};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::storer::Storer;
 use crate::waiting::Patience;
 
@@ -84,7 +84,7 @@ fn run_postgres(
     shutdown: &Shutdown,
 ) {
     let Config { kafka, consumer, .. } = config;
-    if !args.no_migrate && !migrate_when_possible(store, status, shutdown) {
+    if !prepare_when_possible(store, args.no_migrate, status, shutdown) {
         return;
     }
     let (owner, assignment) = (Uuid::new_v4(), Assignment::default());
@@ -133,12 +133,18 @@ impl Drop for EndOfThread<'_> {
     }
 }
 
-/// Brings the schema up to date as soon as PostgreSQL answers. Whether it did before the shutdown.
-fn migrate_when_possible(store: &Store, status: &Status, shutdown: &Shutdown) -> bool {
+/// Brings the schema up to date as soon as PostgreSQL answers, or waits until somebody else has. Whether that was before
+/// the shutdown.
+fn prepare_when_possible(store: &Store, is_left_alone: bool, status: &Status, shutdown: &Shutdown) -> bool {
     let (mut patience, mut retry) = (Patience::new("PostgreSQL"), Retry::for_service());
     status.trouble(Part::Database, "the schema is not known to be up to date yet");
     while !shutdown.is_triggered() {
-        match store.migrate() {
+        let prepared = if is_left_alone {
+            store.readiness().and_then(|found| found.judge_as_it_is().map_err(StoreError::NotReady)).map(|_| Vec::new())
+        } else {
+            store.migrate()
+        };
+        match prepared {
             Ok(applied) => {
                 patience.succeeded();
                 for migration in applied {

@@ -131,6 +131,8 @@ impl Publishing {
         thread::Builder::new().name("publisher".into()).spawn(move || {
             publisher.run(&on_stop, &heart);
             publisher.drain(Instant::now() + MOST_TO_DRAIN);
+            // The process is not to end while a client's threads do.
+            drop(publisher);
             drop(end);
         })?;
         Ok(Self { stop, ended })

@@ -2,7 +2,7 @@
 //! and no server takes part.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use apache_avro::Schema;
@@ -14,13 +14,14 @@ use isitup_shared::event::{Body, Draft, Sealer, avro_schema, decode};
 
 use crate::events::Events;
 use crate::figures::{Aim, Figure, median};
+use crate::process::cpu_of_this_thread;
 
-const COUNT: u64 = 20_000;
+const COUNT: u64 = 50_000;
 const ROUNDS: usize = 7;
 /// Marker and fingerprint.
 const HEADER: usize = 10;
 
-/// Nanoseconds and bytes an event.
+/// Nanoseconds of CPU and bytes an event.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
     bytes: f64,
@@ -65,15 +66,15 @@ pub(crate) fn measure() -> Result<Vec<Figure>> {
 
 /// As the producer writes and the consumer reads.
 fn ours(bodies: &[Body], sealer: &Sealer, format: Format) -> Result<Cost> {
-    let begun = Instant::now();
+    let begun = cpu_of_this_thread()?;
     let messages: Vec<Vec<u8>> =
         bodies.iter().zip(1..).map(|(body, seq)| sealer.seal(&Draft::new(black_box(body), format), seq)).collect();
-    let encode = per_event(begun);
-    let begun = Instant::now();
+    let encode = per_event(begun)?;
+    let begun = cpu_of_this_thread()?;
     for message in &messages {
         black_box(decode(black_box(message))?);
     }
-    let decode = per_event(begun);
+    let decode = per_event(begun)?;
     let bytes = messages.iter().map(Vec::len).sum::<usize>() as f64 / COUNT as f64;
     Ok(Cost { bytes, encode, decode })
 }
@@ -99,22 +100,23 @@ impl Reference {
     fn cost(&self) -> Result<Cost> {
         let writer = GenericDatumWriter::builder(&self.schema).validate(false).build()?;
         let reader = GenericDatumReader::builder(&self.schema).build()?;
-        let begun = Instant::now();
+        let begun = cpu_of_this_thread()?;
         let mut datums = Vec::with_capacity(self.values.len());
         for value in &self.values {
             let mut datum = Vec::with_capacity(512);
             writer.write_value_ref(&mut datum, black_box(value))?;
             datums.push(datum);
         }
-        let encode = per_event(begun);
-        let begun = Instant::now();
+        let encode = per_event(begun)?;
+        let begun = cpu_of_this_thread()?;
         for datum in &datums {
             black_box(reader.read_value(&mut black_box(datum.as_slice()))?);
         }
-        Ok(Cost { bytes: 0.0, encode, decode: per_event(begun) })
+        Ok(Cost { bytes: 0.0, encode, decode: per_event(begun)? })
     }
 }
 
-fn per_event(begun: Instant) -> f64 {
-    begun.elapsed().as_secs_f64() * 1e9 / COUNT as f64
+/// Nanoseconds of CPU since then for each event.
+fn per_event(begun: Duration) -> Result<f64> {
+    Ok(cpu_of_this_thread()?.saturating_sub(begun).as_secs_f64() * 1e9 / COUNT as f64)
 }

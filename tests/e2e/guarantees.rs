@@ -55,6 +55,18 @@ fn each_protection_that_a_patch_takes_out_is_there_and_so_are_the_tests_that_see
     }
 }
 
+#[test]
+fn each_test_that_is_left_out_with_librdkafka_is_there_and_has_a_reason_above_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let list = fs::read_to_string(root.join("tests/not-by-librdkafka")).unwrap();
+    let sources: String = rust_files(&root.join("tests/e2e")).concat();
+    let tests: Vec<&str> = list.lines().filter(|line| !line.starts_with('#')).collect();
+    let gone: Vec<&&str> =
+        tests.iter().filter(|test| !sources.contains(&format!("fn {}()", test.rsplit(':').next().unwrap()))).collect();
+    assert!(gone.is_empty(), "no such tests: {gone:?}");
+    assert!(!tests.is_empty() && list.lines().nth(1).is_some_and(|line| line.starts_with("# ")), "{list}");
+}
+
 fn rust_files(folder: &Path) -> Vec<String> {
     let mut texts = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

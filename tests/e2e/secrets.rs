@@ -10,7 +10,7 @@ const TOKEN: &str = "t0ken-in-a-header";
 const DATABASE_PASSWORD: &str = "pa55w0rd-of-the-database";
 
 /// Everything that a reader of the database could see, as text.
-fn all_tables(pipeline: &Pipeline<'_>) -> String {
+pub(crate) fn all_tables(pipeline: &Pipeline<'_>) -> String {
     let mut database = pipeline.database();
     let names = "SELECT quote_ident(table_name) FROM information_schema.tables WHERE table_schema = current_schema()";
     let tables: Vec<String> = database.column(names, &[]);
@@ -19,7 +19,7 @@ fn all_tables(pipeline: &Pipeline<'_>) -> String {
 }
 
 /// Everything that a service says: its log, what it prints, its health and its metrics.
-fn all_words(service: Service) -> String {
+pub(crate) fn all_words(service: Service) -> String {
     let pages = ["/health/ready", "/health/live", "/metrics"].map(|path| service.get(path).1);
     let finished = service.sigterm();
     assert_eq!(finished.code, Some(0), "{}", finished.log);

@@ -102,7 +102,8 @@ fn what_was_missed_between_a_clean_stop_and_the_next_start_is_declared() {
     for rows in [4, 10] {
         let producer = pipeline.producer();
         pipeline.wait_for_rows(rows);
-        assert_eq!(producer.sigterm().code, Some(0));
+        let ended = producer.sigterm();
+        assert_eq!(ended.code, Some(0), "{}", ended.log);
     }
     pipeline.prove_stored();
     let between = "producer_event stop JOIN producer_event start ON stop.state = 'stopping' AND start.state = 'started' AND start.seq > stop.seq

@@ -11,10 +11,12 @@ pub(crate) mod peek;
 pub(crate) mod rejected;
 pub(crate) mod replay;
 pub(crate) mod report;
+pub(crate) mod setup_database;
 
 use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
+use isitup_shared::config::PostgresConfig;
 use isitup_shared::retry::Retry;
 use isitup_shared::secret::Secret;
 use isitup_shared::shutdown::Shutdown;
@@ -41,21 +43,37 @@ impl Context {
     /// # Errors
     /// When it does not in time, or refuses.
     pub(crate) fn store(&self) -> Result<Store, CommandError> {
+        let store = Store::new(self.postgres()?, self.config.consumer.lease)?;
+        self.reach(&store)?;
+        Ok(store)
+    }
+
+    /// The section `postgres`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn postgres(&self) -> Result<&PostgresConfig, CommandError> {
         let missing = || CommandError::Usage("this command needs the section postgres in the configuration".into());
-        let config = self.config.postgres.as_ref().ok_or_else(missing)?;
-        let store = Store::new(config, self.config.consumer.lease)?;
+        self.config.postgres.as_ref().ok_or_else(missing)
+    }
+
+    /// Waits until `store` answers. The password that was asked for at the terminal, where one was.
+    ///
+    /// # Errors
+    /// When it does not in time, or refuses.
+    pub(crate) fn reach(&self, store: &Store) -> Result<Option<Secret>, CommandError> {
         let ask =
             || self.until("PostgreSQL", StoreError::is_unreachable, || store.session()?.begin_durable()?.commit());
         match ask() {
             Err(StoreError::Refused(refusal)) if refusal.wants_password && io::stdin().is_terminal() => {
                 // Asked by the terminal itself, so that it works while the output goes into a file.
-                let typed = rpassword::prompt_password(format!("Password of {}: ", store.describe()))?;
-                store.typed(Secret::new(typed));
+                let typed = Secret::new(rpassword::prompt_password(format!("Password of {}: ", store.describe()))?);
+                store.typed(typed.clone());
                 ask()?;
+                Ok(Some(typed))
             }
-            result => result?,
+            result => Ok(result.map(|()| None)?),
         }
-        Ok(store)
     }
 
     /// Tries `work` until it succeeds, fails for good, or the time is over.

@@ -1,9 +1,6 @@
 //! The daily partitions of `result`.
 
-use std::fmt::Write as _;
-
 use isitup_shared::crash_point;
-use jiff::ToSpan;
 use jiff::civil::Date;
 use postgres::Row;
 
@@ -45,17 +42,7 @@ pub fn ensure(tx: &mut Tx<'_>, day: Date) -> Result<(), StoreError> {
         return Ok(());
     }
     crash_point!("day.named");
-    let (schema, name, until) = (tx.schema().to_string(), partition_name(day), day.saturating_add(1.day()));
-    // A name of digits and a quoted schema: nothing here comes from outside.
-    let mut commands = String::new();
-    let written = write!(
-        commands,
-        "CREATE TABLE IF NOT EXISTS {schema}.{name} (LIKE {schema}.result INCLUDING DEFAULTS INCLUDING CONSTRAINTS);
-         ALTER TABLE {schema}.result ATTACH PARTITION {schema}.{name}
-             FOR VALUES FROM ('{day} 00:00:00+00') TO ('{until} 00:00:00+00')"
-    );
-    debug_assert!(written.is_ok());
-    tx.batch(&commands)?;
+    tx.query("SELECT make_result_day($1)", &[&day])?;
     crash_point!("day.made");
     Ok(())
 }
@@ -87,6 +74,8 @@ pub struct OldPartition {
     pub day: Date,
     /// How far its removal has come.
     pub state: Attachment,
+    /// Whether it is ours to change.
+    pub is_owned: bool,
 }
 
 /// How a partition hangs on its parent.
@@ -106,7 +95,8 @@ pub enum Attachment {
 /// When the statement fails.
 pub fn before(tx: &mut Tx<'_>, first_kept: Date) -> Result<Vec<OldPartition>, StoreError> {
     let rows = tx.query(
-        r"SELECT to_date(substr(c.relname, 8), 'YYYYMMDD') AS day, i.inhrelid IS NOT NULL, coalesce(i.inhdetachpending, false)
+        r"SELECT to_date(substr(c.relname, 8), 'YYYYMMDD') AS day, i.inhrelid IS NOT NULL, coalesce(i.inhdetachpending, false),
+                 pg_has_role(c.relowner, 'USAGE')
           FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
           WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND c.relname ~ '^result_\d{8}$'
             AND to_date(substr(c.relname, 8), 'YYYYMMDD') < $1
@@ -119,7 +109,7 @@ pub fn before(tx: &mut Tx<'_>, first_kept: Date) -> Result<Vec<OldPartition>, St
             (true, true) => Attachment::Detaching,
             (true, false) => Attachment::Attached,
         };
-        Ok(OldPartition { day: row.try_get(0)?, state })
+        Ok(OldPartition { day: row.try_get(0)?, state, is_owned: row.try_get(3)? })
     };
     rows.iter().map(read).collect()
 }
@@ -133,11 +123,17 @@ pub fn close_for_good(tx: &mut Tx<'_>, day: Date) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Detaches and drops the partition of `old`, without holding up readers or writers of other days.
+/// Detaches and drops the partition of `old`, without holding up readers or writers of other days. Who does not own it
+/// leaves it to the owner's function, which holds them up for a moment, or gives up after two seconds.
 ///
 /// # Errors
 /// When a command fails; called again, it goes on where it stopped.
 pub fn remove(session: &mut Session, schema: &str, old: &OldPartition) -> Result<(), StoreError> {
+    if !old.is_owned {
+        let mut tx = session.begin_long()?;
+        tx.query("SELECT drop_result_day($1)", &[&old.day])?;
+        return tx.commit();
+    }
     let name = partition_name(old.day);
     let detach = match old.state {
         Attachment::Attached => Some("CONCURRENTLY"),

@@ -10,6 +10,7 @@ use refinery_core::traits::sync::{Migrate, Query, Transaction};
 
 use super::connect::START_LIMIT;
 use super::deadline::AnswerLimit;
+use super::setup::quoted;
 use super::{Store, StoreError};
 
 /// The int8multirange type, which the audit counts with, is this old.
@@ -18,12 +19,13 @@ pub(super) const OLDEST_MAJOR: i32 = 14;
 /// A migration rewrites what it must; one that another consumer runs is waited for.
 const MIGRATION_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
-const MIGRATIONS: [(&str, &str); 5] = [
+pub(super) const MIGRATIONS: [(&str, &str); 6] = [
     ("V1__tables", include_str!("../../migrations/V1__tables.sql")),
     ("V2__views", include_str!("../../migrations/V2__views.sql")),
     ("V3__roles", include_str!("../../migrations/V3__roles.sql")),
     ("V4__truth", include_str!("../../migrations/V4__truth.sql")),
     ("V5__watching", include_str!("../../migrations/V5__watching.sql")),
+    ("V6__rights", include_str!("../../migrations/V6__rights.sql")),
 ];
 
 /// The number of the newest migration.
@@ -36,16 +38,19 @@ impl Store {
     /// the second waits for the first and then finds nothing to do.
     ///
     /// # Errors
-    /// When PostgreSQL is away, older than 14, or refuses.
+    /// When PostgreSQL is away, older than 14, or refuses; or when what there is to do is not this user's to do.
     pub fn migrate(&self) -> Result<Vec<String>, StoreError> {
+        let found = self.readiness()?;
+        found.judge().map_err(StoreError::NotReady)?;
+        // Who stores without owning the schema may look no further.
+        if found.is_up_to_date() { Ok(Vec::new()) } else { self.migrate_as(None) }
+    }
+
+    /// The same as a role that the user may take, without a look at what is there.
+    pub(super) fn migrate_as(&self, role: Option<&str>) -> Result<Vec<String>, StoreError> {
         let mut guard = self.connect()?;
         // A lock of a transaction, held on a connection of its own: it neither leaks through a pooler nor outlives us.
         let mut lock = guard.transaction()?;
-        let version: i32 = lock.query_one("SELECT current_setting('server_version_num')::int", &[])?.try_get(0)?;
-        if version / 10_000 < OLDEST_MAJOR {
-            let message = format!("PostgreSQL {OLDEST_MAJOR} or newer is needed, this is {}", version / 10_000);
-            return Err(StoreError::Migration(message));
-        }
         lock.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended('isitup migrate ' || $1, 0))",
             &[&self.schema().as_str()],
@@ -56,23 +61,26 @@ impl Store {
             self.connect()?.batch_execute(&format!("CREATE SCHEMA IF NOT EXISTS {schema}"))?;
             crash_point!("migrate.schema_made");
         }
-        let applied = self.run_migrations();
+        let applied = self.run_migrations(role)?;
+        if !applied.is_empty() {
+            self.renew_rights(role)?;
+        }
         crash_point!("migrate.applied");
         lock.commit()?;
-        applied
+        Ok(applied)
     }
 
     /// A connection outside the pool, whose statements may take long.
-    fn connect(&self) -> Result<Client, StoreError> {
+    pub(super) fn connect(&self) -> Result<Client, StoreError> {
         let limit = AnswerLimit::new(START_LIMIT);
         let client = self.connector().connect(None, &limit)?;
         limit.set(MIGRATION_LIMIT);
         Ok(client)
     }
 
-    fn run_migrations(&self) -> Result<Vec<String>, StoreError> {
+    fn run_migrations(&self, role: Option<&str>) -> Result<Vec<String>, StoreError> {
         let schema = self.schema();
-        let mut client = InSchema { client: self.connect()?, schema };
+        let mut client = InSchema { client: self.connect()?, schema, role: role.map(quoted) };
         let mut runner = Runner::new(&migrations()?).set_grouped(true);
         runner.set_migration_table_name(format!("{schema}.refinery_schema_history"));
         let report = runner.run(&mut client).map_err(|error| StoreError::Migration(error_chain(&error)))?;
@@ -85,6 +93,8 @@ impl Store {
 struct InSchema<'a> {
     client: Client,
     schema: &'a SchemaName,
+    /// Whom to be, quoted.
+    role: Option<String>,
 }
 
 impl Transaction for InSchema<'_> {
@@ -97,6 +107,9 @@ impl Transaction for InSchema<'_> {
              SET LOCAL statement_timeout TO 0; SET LOCAL lock_timeout TO 0",
             self.schema
         ))?;
+        if let Some(role) = &self.role {
+            tx.batch_execute(&format!("SET LOCAL ROLE {role}"))?;
+        }
         let mut count = 0;
         for query in queries {
             tx.batch_execute(query)?;

@@ -34,6 +34,8 @@ struct State {
     /// What the file or command gave the last time, and when.
     renewed: Option<Secret>,
     asked: Option<Instant>,
+    /// Why it gave nothing.
+    failure: Option<String>,
 }
 
 impl Passwords {
@@ -74,19 +76,31 @@ impl Passwords {
     /// # Errors
     /// Why none could be had.
     pub(super) fn another_than(&self, password: &Password) -> Result<Option<Password>, String> {
-        {
+        let Some(configured) = self.configured.as_ref().filter(|_| self.state().typed.is_none()) else {
+            return Ok(None);
+        };
+        let is_due = {
             let mut state = self.state();
-            if state.typed.is_some() || state.asked.is_some_and(|asked| asked.elapsed() < ASK_AGAIN_AFTER) {
-                return Ok(None);
+            let is_due = state.asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN_AFTER);
+            if is_due {
+                state.asked = Some(Instant::now());
             }
-            state.asked = Some(Instant::now());
+            is_due
+        };
+        if is_due {
+            // Without the lock, as a command may take its time.
+            let read = configured.source.read();
+            let mut state = self.state();
+            state.failure = read.as_ref().err().map(|reason| format!("{}: {reason}", configured.setting));
+            if let Ok(Some(secret)) = read {
+                state.renewed = Some(secret);
+            }
         }
-        let Some(configured) = &self.configured else { return Ok(None) };
-        let read = configured.source.read().map_err(|reason| format!("{}: {reason}", configured.setting))?;
-        if let Some(secret) = read {
-            self.state().renewed = Some(secret);
+        match self.now().filter(|now| now != password) {
+            // Perhaps another connection has asked.
+            Some(another) => Ok(Some(another)),
+            None => self.state().failure.clone().map_or(Ok(None), Err),
         }
-        Ok(self.now().filter(|now| now != password))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

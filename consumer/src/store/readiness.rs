@@ -1,6 +1,6 @@
 //! Whether the schema is one that this program can work with, and whether this user may.
 
-use super::{Store, StoreError, migrations};
+use super::{Store, StoreError, migrations, rights};
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,13 +13,15 @@ pub struct Readiness {
     pub schema: String,
     /// The server's major version.
     pub server: i32,
-    /// Whether the user may create a schema here.
+    /// Whether the user may create a schema here, or in it what belongs there.
     pub may_create: bool,
+    /// Whether there is a schema of that name that the user may not look into.
+    pub is_closed: bool,
     /// The newest migration that ran in the schema; `None` where there is no schema of ours.
     pub migrated_to: Option<i32>,
     /// Whether the user owns the tables, so that migrations can run.
     pub is_owner: bool,
-    /// Tables on which a right is missing that storing takes.
+    /// Rights that storing takes and that are missing, such as `INSERT on gap`.
     pub without_rights: Vec<String>,
 }
 
@@ -27,19 +29,22 @@ const CONNECTION: &str = "SELECT current_user::text, current_database()::text,
     current_setting('server_version_num')::int / 10000,
     has_database_privilege(current_database(), 'CREATE')
         OR coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = $1), false),
+    coalesce((SELECT NOT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1), false),
     EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-            WHERE nspname = $1 AND relname = 'refinery_schema_history')
-        AND has_schema_privilege($1, 'USAGE')";
+            WHERE nspname = $1 AND relname = 'refinery_schema_history' AND has_schema_privilege(n.oid, 'USAGE'))";
 
 const MIGRATED_TO: &str = "SELECT max(version)::int FROM refinery_schema_history";
 
-const RIGHTS: &str = "SELECT relname::text, pg_has_role(relowner, 'USAGE'),
-    has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
-        AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')
-    FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-    WHERE nspname = $1 AND relname IN ('site', 'result', 'site_status', 'incident', 'uptime_hour', 'gap', 'producer',
-        'producer_event', 'partition_offset', 'rejected')
-    ORDER BY relname";
+/// Whether the tables are the user's own.
+const OWNED: &str =
+    "SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE nspname = $1 AND relkind IN ('r', 'p') AND NOT relispartition";
+
+/// Those of the tables and rights that the user does not have. Tables that are not there yet are no lack.
+const LACKING: &str = "SELECT wanted.kind || ' on ' || wanted.name
+    FROM unnest($2::text[], $3::text[]) AS wanted (name, kind)
+    JOIN pg_class c ON c.relname = wanted.name JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
+    WHERE NOT has_table_privilege(c.oid, wanted.kind) ORDER BY 1";
 
 impl Store {
     /// Looks at the schema, without a change to it.
@@ -56,28 +61,57 @@ impl Store {
             database: row.try_get(1)?,
             server: row.try_get(2)?,
             may_create: row.try_get(3)?,
+            is_closed: row.try_get(4)?,
             schema,
             migrated_to: None,
             is_owner: false,
             without_rights: Vec::new(),
         };
-        if row.try_get(4)? {
+        if row.try_get(5)? {
+            let (tables, kinds) = wanted();
             found.migrated_to = tx.query_one(MIGRATED_TO, &[])?.try_get(0)?;
-            let rights = tx.query(RIGHTS, &[&found.schema])?;
-            found.is_owner = true;
-            for row in rights {
-                found.is_owner &= row.try_get::<_, bool>(1)?;
-                if !row.try_get::<_, bool>(2)? {
-                    found.without_rights.push(row.try_get(0)?);
-                }
-            }
+            found.is_owner = tx.query_one(OWNED, &[&found.schema])?.try_get::<_, Option<bool>>(0)?.unwrap_or(false);
+            let lacking = tx.query(LACKING, &[&found.schema, &tables, &kinds])?;
+            found.without_rights = lacking.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<_, StoreError>>()?;
         }
         tx.commit()?;
         Ok(found)
     }
 }
 
+/// Each table that storing uses with each right on it.
+fn wanted() -> (Vec<&'static str>, Vec<&'static str>) {
+    let each = rights::OF_INGEST.iter().flat_map(|(table, rights)| {
+        let rights = rights.split(", ").filter(|right| *right != "SELECT");
+        std::iter::once((*table, "SELECT")).chain(rights.map(|right| (*table, right)))
+    });
+    each.unzip()
+}
+
 impl Readiness {
+    /// Whether all migrations ran, and no newer ones.
+    pub fn is_up_to_date(&self) -> bool {
+        self.migrated_to == Some(migrations::newest())
+    }
+
+    /// Whether it can be worked with as it is, without a migration.
+    ///
+    /// # Errors
+    /// What is missing, with the remedy.
+    pub fn judge_as_it_is(&self) -> Result<String, String> {
+        let found = self.judge()?;
+        if self.is_up_to_date() {
+            return Ok(found);
+        }
+        let (schema, newest) = (&self.schema, migrations::newest());
+        let version =
+            self.migrated_to.map_or_else(|| "not there yet".to_owned(), |version| format!("version {version}"));
+        Err(format!(
+            "schema {schema} is {version}, version {newest} is needed, and --no-migrate leaves that to somebody else: run \
+             isitup-consumer migrate"
+        ))
+    }
+
     /// What is there in words, where all is well.
     ///
     /// # Errors
@@ -89,6 +123,9 @@ impl Readiness {
         }
         let at = format!("schema {schema} of database {database} (PostgreSQL {server}, user {user})");
         match self.migrated_to {
+            None if self.is_closed => Err(format!(
+                "{at}: {user} may not look into it; let an administrator run: isitup-consumer setup-database"
+            )),
             None if self.may_create => Ok(format!("{at}: not there yet, made at the first start")),
             None => Err(format!(
                 "{at}: not there, and {user} may not create it; let an administrator run: isitup-consumer setup-database"
@@ -98,18 +135,28 @@ impl Readiness {
                 migrations::newest()
             )),
             Some(older) if older < migrations::newest() && !self.is_owner => Err(format!(
-                "{at}: version {older}, {} is needed, and {user} does not own it; run as its owner: isitup-consumer migrate",
+                "{at}: version {older}, {} is needed, and {user} does not own it; run as its owner: isitup-consumer migrate (or as an administrator: setup-database --apply)",
                 migrations::newest()
             )),
             Some(older) if older < migrations::newest() => {
                 Ok(format!("{at}: version {older}, brought to {} at the next start", migrations::newest()))
             }
             Some(_) if !self.without_rights.is_empty() => Err(format!(
-                "{at}: {user} may not select, insert, update and delete in {}; grant it the role isitup_ingest",
-                self.without_rights.join(", ")
+                "{at}: {user} lacks {}; let an administrator run: isitup-consumer setup-database",
+                few(&self.without_rights)
             )),
             Some(version) => Ok(format!("{at}: version {version}")),
         }
+    }
+}
+
+/// The first few; who lacks one may lack all.
+fn few(rights: &[String]) -> String {
+    const MOST: usize = 5;
+    let shown = rights.iter().take(MOST).cloned().collect::<Vec<_>>().join(", ");
+    match rights.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more rights"),
     }
 }
 
@@ -124,6 +171,7 @@ mod tests {
             schema: "checks".to_owned(),
             server: 17,
             may_create: false,
+            is_closed: false,
             migrated_to: Some(migrations::newest()),
             is_owner: false,
             without_rights: Vec::new(),
@@ -152,14 +200,14 @@ mod tests {
             (
                 Readiness { migrated_to: Some(newest - 1), ..well() },
                 format!(
-                    "{at}: version {}, {newest} is needed, and ingest does not own it; run as its owner: isitup-consumer migrate",
+                    "{at}: version {}, {newest} is needed, and ingest does not own it; run as its owner: isitup-consumer migrate (or as an administrator: setup-database --apply)",
                     newest - 1
                 ),
             ),
             (
-                Readiness { without_rights: vec!["gap".to_owned(), "site".to_owned()], ..well() },
+                Readiness { without_rights: vec!["INSERT on gap".to_owned(), "UPDATE on site".to_owned()], ..well() },
                 format!(
-                    "{at}: ingest may not select, insert, update and delete in gap, site; grant it the role isitup_ingest"
+                    "{at}: ingest lacks INSERT on gap, UPDATE on site; let an administrator run: isitup-consumer setup-database"
                 ),
             ),
         ] {

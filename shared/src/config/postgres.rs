@@ -45,6 +45,16 @@ impl PostgresConfig {
         Some(Self { url: url?, password, schema, tls: tls? })
     }
 
+    /// The user that the URL names.
+    pub fn user(&self) -> Option<String> {
+        Some(decode_percent(self.url.username())).filter(|user| !user.is_empty())
+    }
+
+    /// The database that the URL names.
+    pub fn database(&self) -> Option<String> {
+        Some(decode_percent(self.url.path().trim_start_matches('/'))).filter(|name| !name.is_empty())
+    }
+
     /// The same server for another user, named by a URL with what its password is.
     ///
     /// # Errors

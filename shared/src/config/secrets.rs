@@ -18,6 +18,9 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 /// How often it is looked whether the command has ended.
 const POLL: Duration = Duration::from_millis(10);
 
+/// The shell that runs a command that is given as one text.
+pub(super) const SHELL: [&str; 2] = ["/bin/sh", "-c"];
+
 /// A secret is a line, not a book.
 const LONGEST: u64 = 64 << 10;
 
@@ -67,6 +70,11 @@ pub struct SecretCommand {
 }
 
 impl SecretCommand {
+    /// A text that the shell runs, in the working folder.
+    pub fn of_shell(text: &str) -> Self {
+        Self { argv: SHELL.map(str::to_owned).into_iter().chain([text.to_owned()]).collect(), folder: PathBuf::new() }
+    }
+
     /// Runs it: the secret is the first line that it prints. What it says on its standard error is told only where it
     /// fails, what it prints never.
     ///

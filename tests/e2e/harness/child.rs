@@ -34,6 +34,14 @@ pub(crate) struct Finished {
     pub(crate) log: String,
 }
 
+impl Finished {
+    /// The end of its log.
+    pub(crate) fn last_lines(&self, count: usize) -> String {
+        let lines: Vec<&str> = self.log.lines().collect();
+        lines[lines.len().saturating_sub(count)..].join("\n")
+    }
+}
+
 /// Lines that a thread gathers from a stream.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);

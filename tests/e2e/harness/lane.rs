@@ -59,6 +59,16 @@ impl Lane {
         if self == Self::KafkaRust { KafkaClient::KafkaRust } else { KafkaClient::Librdkafka(Security::Plaintext) }
     }
 
+    /// What the producers write where a test does not say it, as `ISITUP_TEST_FORMAT` says: json or avro, on any pair.
+    pub(crate) fn format() -> String {
+        std::env::var("ISITUP_TEST_FORMAT").ok().filter(|format| !format.is_empty()).unwrap_or_else(|| "json".into())
+    }
+
+    /// Whether Kafka tells by numbers what the client sends again, and drops it.
+    pub(crate) fn is_idempotent(self) -> bool {
+        self != Self::KafkaRust
+    }
+
     /// How the services reach Kafka: the `servers`' or, in plaintext, what stands at the other addresses.
     pub(crate) fn settings(self, servers: &Stack, behind: Option<&[String]>) -> Vec<Setting> {
         let client = if self == Self::KafkaRust { "kafka-rust" } else { "librdkafka" };

@@ -334,9 +334,9 @@ impl<'a> Pipeline<'a> {
         let kafka = self.kafka.clone().unwrap_or_else(by_lane);
         let (spool, interval, lease) = (self.spool(), self.interval.as_millis(), self.lease.as_millis());
         let sites: String = self.site_lines.iter().map(|line| format!("\n  - {line}")).collect();
-        let (producer, more) = (&self.producer, &self.more);
+        let (producer, more, format) = (&self.producer, &self.more, Lane::format());
         let text = format!(
-            "kafka: {{{kafka}, topic: {name}}}
+            "kafka: {{{kafka}, topic: {name}, format: {format}}}
 postgres: {{url: {url:?}, schema: {name}{postgres}}}
 producer: {{location: tests, spool: {{path: {spool:?}, max_size: 256MiB}}, listen: 127.0.0.1:0{producer}}}
 consumer: {{lease: {lease}ms, listen: 127.0.0.1:0}}

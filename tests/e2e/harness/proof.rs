@@ -34,6 +34,8 @@ impl Pipeline<'_> {
     pub(crate) fn prove(&self, producer: Service) {
         let ended = producer.sigterm();
         assert_eq!(ended.code, Some(0), "the producer did not end well:\n{}", ended.log);
+        // Shown when the proof fails.
+        eprintln!("--- the producer's last words ---\n{}\n---", ended.last_lines(20));
         self.prove_stored();
     }
 

@@ -10,7 +10,7 @@ use std::process::Command;
 /// All that can change a file, and what goes to and comes from others.
 const CALLS: &str = "openat,creat,mkdir,mkdirat,write,writev,pwrite64,pwritev,pwritev2,fallocate,ftruncate,truncate,fdatasync,\
                      fsync,sync_file_range,rename,renameat,renameat2,unlink,unlinkat,copy_file_range,sendfile,splice,link,\
-                     linkat,sendto,sendmsg,recvfrom";
+                     linkat,sendto,sendmsg,recvfrom,recvmsg";
 
 /// One call.
 #[derive(Debug)]

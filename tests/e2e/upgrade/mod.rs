@@ -32,10 +32,10 @@ fn consumer_command(pipeline: &Pipeline<'_>, args: &[&str]) -> std::process::Com
     command
 }
 
-fn producer_of_avro(pipeline: &Pipeline<'_>) -> Service {
+fn producer_of(pipeline: &Pipeline<'_>, format: &str) -> Service {
     let mut command = pipeline.command("isitup-producer", &[]);
-    command.env("ISITUP__KAFKA__FORMAT", "avro");
-    Service::start("the producer of avro", command)
+    command.env("ISITUP__KAFKA__FORMAT", format);
+    Service::start(&format!("the producer of {format}"), command)
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_spool_of_each_release_is_published_wholly_and_goes_on_under_its_name() {
         fixture.unpack_spool(pipeline.folder());
         let waiting = oracle::spool::events_in(&pipeline.spool());
         assert!(waiting.len() > 20, "{} has {} events in its spool", fixture.name(), waiting.len());
-        let (_consumer, producer) = (consumer(&pipeline), producer_of_avro(&pipeline));
+        let (_consumer, producer) = (consumer(&pipeline), producer_of(&pipeline, "avro"));
         pipeline.wait_for_rows(i64::try_from(waiting.len()).unwrap() + 4);
         assert_eq!(producer.sigterm().code, Some(0));
         pipeline.wait_until_read();
@@ -160,7 +160,7 @@ fn the_database_is_migrated_and_services_are_replaced_one_by_one_while_the_relea
     assert_eq!(old_consumer.sigterm().code, Some(0));
     pipeline.wait_for_more_rows(12);
     assert_eq!(old_producer.sigterm().code, Some(0));
-    let producer = producer_of_avro(&pipeline);
+    let producer = producer_of(&pipeline, "avro");
     pipeline.wait_for_more_rows(12);
     pipeline.prove(producer);
     assert_eq!(pipeline.count("rejected"), 0);
@@ -174,11 +174,11 @@ fn a_producer_that_is_upgraded_first_loses_nothing_though_the_consumer_before_re
     let site = site::well("hello");
     let pipeline = Pipeline::new("upgraded_first").site("good", site.url()).site("bad", site::CLOSED);
     let old_consumer = old.start(&pipeline, "isitup-consumer", &[]);
-    let in_json = pipeline.producer();
+    let in_json = producer_of(&pipeline, "json");
     pipeline.wait_for_rows(8);
     assert_eq!(in_json.sigterm().code, Some(0));
     assert_eq!(pipeline.count("rejected"), 0, "JSON of the same version is read by both");
-    let in_avro = producer_of_avro(&pipeline);
+    let in_avro = producer_of(&pipeline, "avro");
     eventually("the old consumer has set Avro aside", || pipeline.count("rejected") >= 12);
     assert_eq!(old_consumer.sigterm().code, Some(0));
     let consumer = pipeline.consumer();

@@ -51,6 +51,8 @@ impl Release {
     pub(super) fn command(&self, pipeline: &Pipeline<'_>, program: &str, args: &[&str]) -> Command {
         let mut command = command_of(&self.folder.join(program));
         command.arg("--config").arg(pipeline.write_config()).args(args).env("ISITUP__KAFKA__CLIENT", "kafka-rust");
+        // It may know no other.
+        command.env("ISITUP__KAFKA__FORMAT", "json");
         command
     }
 }
@@ -64,7 +66,7 @@ fn build() -> PathBuf {
     if is_built.exists() {
         return programs;
     }
-    let _ = fs::remove_dir_all(&folder);
+    // A build that was cut off goes on.
     fs::create_dir_all(&folder).unwrap();
     let archive = folder.join("sources.tar");
     let git = Command::new("git").arg("-C").arg(root).args(["archive", "--output"]).arg(&archive).arg(COMMIT).output();
@@ -77,12 +79,6 @@ fn build() -> PathBuf {
     run(Command::new("tar").arg("-xf").arg(&archive).arg("-C").arg(&folder));
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--locked", "--package", "isitup-producer", "--package", "isitup-consumer"]);
-    // What cargo has told this process is meant for this workspace.
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("CARGO_") && name != "CARGO_HOME" {
-            cargo.env_remove(name);
-        }
-    }
     run(cargo.current_dir(&folder).env("CARGO_TARGET_DIR", folder.join("target")).stdin(Stdio::null()));
     fs::write(is_built, "").unwrap();
     programs

@@ -7,11 +7,8 @@ use config::{Value, ValueKind};
 
 use super::{Section, note, text_of};
 use crate::config::layers::Origin;
-use crate::config::secrets::{self, Credential, SecretCommand, SecretSource};
+use crate::config::secrets::{self, Credential, SHELL, SecretCommand, SecretSource};
 use crate::secret::Secret;
-
-/// The shell that runs a command that is given as one text.
-const SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
 /// How a secret was given.
 enum Way {
@@ -79,7 +76,7 @@ impl Section {
     }
 
     fn read_secret(&self, Given { way, name, origin }: Given) -> Option<Credential> {
-        let path = self.key_path(&name);
+        let path = if matches!(way, Way::Elsewhere(_)) { name } else { self.key_path(&name) };
         let read = match way {
             Way::Elsewhere(secret) => Ok((secret, SecretSource::Given)),
             Way::Inline(value) => match text_of(&value) {

@@ -95,8 +95,11 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // What matters of it comes as an event, too, and is told in our words.
+        // What matters of it comes as an event, too, and is told in our words; but not that an idle connection was lost.
         log::debug!("librdkafka ({level:?}, {facility}): {message}");
+        if facility == "FAIL" && message.contains("in state UP") {
+            self.seen().lost += 1;
+        }
     }
 
     fn error(&self, error: ClientError, reason: &str) {
@@ -107,9 +110,6 @@ impl ClientContext for Context {
         log::debug!("librdkafka: {code:?}: {reason}");
         let trouble = trouble::of_event(code, reason, &self.settings);
         let mut seen = self.seen();
-        if reason.contains("in state UP") {
-            seen.lost += 1;
-        }
         if code == RDKafkaErrorCode::Fatal {
             seen.is_dead = true;
         }

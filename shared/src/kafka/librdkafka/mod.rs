@@ -10,8 +10,9 @@ mod settings;
 mod topics;
 mod trouble;
 
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) use self::receiver::LibrdkafkaReceiver;
 pub(super) use self::sender::LibrdkafkaSender;
@@ -20,11 +21,31 @@ pub(super) use self::sender::LibrdkafkaSender;
 const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// The longest that a question about the topic may take.
 const ASK_LIMIT: Duration = Duration::from_secs(7);
+/// The longest that the end of clients is waited for.
+const END_LIMIT: Duration = Duration::from_secs(1);
 
-/// Lets go of a client. Its end waits for the library's threads, and one of them may wait for a name server.
-fn discard<T: Send + 'static>(client: Option<T>) {
-    if let Some(client) = client {
+/// Clients that were let go of. The end of one waits for the library's threads, and one of them may wait for a name
+/// server; so each ends in a thread of its own.
+#[derive(Debug, Default)]
+struct Ending(Vec<Receiver<()>>);
+
+impl Ending {
+    fn begin<T: Send + 'static>(&mut self, client: T) {
+        let (end, ended) = channel();
         // Without a thread for it, it ends here and now.
-        let _ = thread::Builder::new().name("kafka-end".to_owned()).spawn(move || drop(client));
+        let _ = thread::Builder::new().name("kafka-end".to_owned()).spawn(move || {
+            drop(client);
+            drop(end);
+        });
+        self.0.retain(|ended| ended.try_recv() == Err(TryRecvError::Empty));
+        self.0.push(ended);
+    }
+
+    /// Waits a while for all of them: a process that ends under the library's threads may crash in its last moment.
+    fn wait(&mut self) {
+        let until = Instant::now() + END_LIMIT;
+        for ended in self.0.drain(..) {
+            let _ = ended.recv_timeout(until.saturating_duration_since(Instant::now()));
+        }
     }
 }

@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::super::{Fetched, KafkaError, Message, OffsetRange, Receiver};
 use super::context::Context;
 use super::settings::{Files, Settings};
-use super::{ASK_LIMIT, discard, topics, trouble};
+use super::{ASK_LIMIT, Ending, topics, trouble};
 use crate::config::{KafkaConfig, Security};
 
 /// How long to wait for a first message.
@@ -38,6 +38,7 @@ pub(in super::super) struct LibrdkafkaReceiver {
     ends: BTreeMap<i32, i64>,
     made: u64,
     lost: u64,
+    ending: Ending,
 }
 
 /// What a call gathered.
@@ -62,6 +63,7 @@ impl LibrdkafkaReceiver {
             ends: BTreeMap::new(),
             made: 0,
             lost: 0,
+            ending: Ending::default(),
         }
     }
 
@@ -83,7 +85,7 @@ impl LibrdkafkaReceiver {
     fn restart(&mut self) {
         if let Some((client, _)) = self.client.take() {
             self.lost += client.context().lost();
-            discard(Some(client));
+            self.ending.begin(client);
         }
         self.cursors.clear();
     }
@@ -264,10 +266,13 @@ impl Receiver for LibrdkafkaReceiver {
             client.context().forget_trouble();
         }
         let gathered = self.gather(&begun)?;
-        if gathered.is_out_of_range && gathered.messages.is_empty() {
-            return self.find_out_of_range(topic, positions);
+        let is_out_of_range = gathered.is_out_of_range;
+        let mut told = self.tell(gathered);
+        if is_out_of_range {
+            // What came of the others before is told all the same.
+            told.extend(self.find_out_of_range(topic, positions)?);
+            return Ok(told);
         }
-        let told = self.tell(gathered);
         let trouble = self.client.as_ref().and_then(|(client, _)| client.context().trouble());
         match trouble {
             Some(error) if told.is_empty() => {
@@ -305,5 +310,6 @@ impl Receiver for LibrdkafkaReceiver {
 impl Drop for LibrdkafkaReceiver {
     fn drop(&mut self) {
         self.restart();
+        self.ending.wait();
     }
 }

@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer as _, Threaded
 use super::super::{Delivery, KafkaError, Record, Sender};
 use super::context::{Context, Flight};
 use super::settings::{BATCH_LIMIT, Files, Settings};
-use super::{ASK_LIMIT, CALL_LIMIT, discard, topics, trouble};
+use super::{ASK_LIMIT, CALL_LIMIT, Ending, topics, trouble};
 use crate::config::{KafkaConfig, Security};
 
 /// How long the others wait for partitions whose broker says nothing. Those stay in flight.
@@ -32,13 +32,22 @@ pub(in super::super) struct LibrdkafkaSender {
     /// How many clients there have been, and how many connections those before this one lost.
     made: u64,
     lost: u64,
+    ending: Ending,
 }
 
 impl LibrdkafkaSender {
     /// Nothing is connected yet.
     pub(in super::super) fn new(config: &KafkaConfig, security: &Security) -> Self {
         let settings = Settings::new(config, security);
-        Self { settings, client: None, flights: BTreeMap::new(), batch_limit: BATCH_LIMIT, made: 0, lost: 0 }
+        Self {
+            settings,
+            client: None,
+            flights: BTreeMap::new(),
+            batch_limit: BATCH_LIMIT,
+            made: 0,
+            lost: 0,
+            ending: Ending::default(),
+        }
     }
 
     /// The client there is, or a new one where there is none, it is dead, or the certificates on disk are others.
@@ -60,7 +69,7 @@ impl LibrdkafkaSender {
     fn restart(&mut self) {
         if let Some((client, _)) = self.client.take() {
             self.lost += client.context().lost();
-            discard(Some(client));
+            self.ending.begin(client);
         }
         self.flights.clear();
     }
@@ -163,12 +172,19 @@ impl LibrdkafkaSender {
         let trouble = self.client.as_ref().and_then(|(client, _)| client.context().trouble());
         for partition in asked.keys() {
             let open = || match &trouble {
-                Some(error @ KafkaError::Setup(_)) => Err(error.clone()),
+                Some(error @ (KafkaError::Setup(_) | KafkaError::Unreachable { .. })) if !is_silent(error) => {
+                    Err(error.clone())
+                }
                 _ => Err(KafkaError::NoAnswer { seconds: CALL_LIMIT.as_secs() }),
             };
             delivery.entry(*partition).or_insert_with(open);
         }
     }
+}
+
+/// Whether a broker was reached, and said nothing.
+fn is_silent(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Unreachable { reason, .. } if reason.contains("timed out"))
 }
 
 /// Whether a report is missing.
@@ -253,5 +269,6 @@ impl Sender for LibrdkafkaSender {
 impl Drop for LibrdkafkaSender {
     fn drop(&mut self) {
         self.restart();
+        self.ending.wait();
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use super::super::KafkaError;
 use crate::config::{Credential, KafkaConfig, KafkaTls, Security, TopicShape};
@@ -33,6 +34,8 @@ impl Settings {
         config
             .set("bootstrap.servers", &self.brokers)
             .set("client.id", "isitup")
+            // Whatever our own level: lost connections are counted by its lines.
+            .set_log_level(RDKafkaLogLevel::Info)
             // A cable that was pulled is to be noticed within seconds; the defaults are 60 s and 30 s.
             .set("socket.timeout.ms", "10000")
             .set("socket.connection.setup.timeout.ms", "5000")

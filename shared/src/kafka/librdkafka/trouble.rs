@@ -168,6 +168,9 @@ pub(super) fn of_metadata(error: &ClientError, settings: &Settings) -> KafkaErro
         Some(Code::BrokerTransportFailure | Code::OperationTimedOut | Code::AllBrokersDown) | None => {
             KafkaError::Unreachable { brokers: settings.brokers.clone(), reason: "none answers in time".to_owned() }
         }
+        Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::UnknownTopicOrPartition) => {
+            KafkaError::LeaderMoving("a leader is not known yet".to_owned())
+        }
         Some(code) => KafkaError::Connection(code.to_string()),
     }
 }
