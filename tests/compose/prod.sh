@@ -28,7 +28,7 @@ part_prod() {
     prod_credentials
     step "make run-prod with a wrong password says so, starts nothing" prod_wrong_password
     step "make run-prod without the topic says so, starts nothing" prod_lacks_topic
-    step "make setup-database" prod_make setup-database
+    step "make setup-database prints what an administrator is to run" prod_make setup-database
     step "make run-prod checks, starts, and both become healthy" prod_make run-prod
     # How large they are is asked of those that people use, which are built for release.
     [ "$PROFILE" != release ] || small=', under 60 MB each'
