@@ -43,7 +43,7 @@ use dial::Dial;
 use findings::Findings;
 
 pub use judge::Verdict;
-pub use transport::{HttpVersion, Identity, IdentityError, Proxy, TlsOptions, Transport};
+pub use transport::{HttpVersion, Identity, Proxy, TlsOptions, Transport};
 pub use trust::{OwnCa, Trust, TrustError};
 
 /// Checks sites one after the other. Each worker thread has its own, so that nothing is shared on the way and the

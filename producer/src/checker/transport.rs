@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use isitup_shared::config::Scalar;
 use isitup_shared::secret::Secret;
 use isitup_shared::time::UtcTime;
+use isitup_shared::tls::{self, IdentityError};
 use rustls::ClientConfig;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use url::Url;
 
@@ -177,19 +177,7 @@ impl Identity {
     /// # Errors
     /// Which of the files is wrong, with the reason in words that complete "the file …".
     pub fn read(certificate: &Path, key: &Path) -> Result<Self, IdentityError> {
-        let chain = OwnCa::certificates_of(certificate).map_err(IdentityError::Certificate)?;
-        let pem = std::fs::read(key).map_err(|error| IdentityError::Key(format!("cannot be read: {error}")))?;
-        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
-            IdentityError::Key("holds no private key: it must have lines from BEGIN PRIVATE KEY to END".into())
-        })?;
-        let signing = rustls::crypto::ring::default_provider()
-            .key_provider
-            .load_private_key(key.clone_key())
-            .map_err(|_| IdentityError::Key("holds a private key of a kind that cannot be used".into()))?;
-        let certified = rustls::sign::CertifiedKey::new(chain.clone(), signing);
-        if let Err(rustls::Error::InconsistentKeys(_)) = certified.keys_match() {
-            return Err(IdentityError::Key("holds a key that does not fit the certificate".into()));
-        }
+        let tls::Identity { chain, key } = tls::identity(certificate, key)?;
         let encoded: Vec<String> = chain.iter().map(|c| c.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
         let fingerprint = short_hash(encoded.iter().map(String::as_str));
         Ok(Self { chain, key, fingerprint })
@@ -207,15 +195,4 @@ impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
     }
-}
-
-/// Which file of an identity is wrong, and why.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum IdentityError {
-    /// The file of the certificates.
-    #[error("{0}")]
-    Certificate(String),
-    /// The file of the key.
-    #[error("{0}")]
-    Key(String),
 }

@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use isitup_shared::config::Network;
 use isitup_shared::time::UtcTime;
+use isitup_shared::tls;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use sha2::{Digest, Sha256};
 
@@ -179,19 +179,7 @@ impl OwnCa {
     /// # Errors
     /// Why there are none to be had, in words that complete "the file …".
     pub fn read(file: &Path) -> Result<Self, String> {
-        Self::new(Self::certificates_of(file)?)
-    }
-
-    /// The certificates of a PEM file, at least one.
-    pub(super) fn certificates_of(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-        let pem = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))?;
-        let certificates = CertificateDer::pem_slice_iter(&pem)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|_| "is not PEM: it must hold lines from BEGIN CERTIFICATE to END CERTIFICATE".to_owned())?;
-        if certificates.is_empty() {
-            return Err(NO_CERTIFICATE.into());
-        }
-        Ok(certificates)
+        Self::new(tls::certificates(file)?)
     }
 
     /// The CA made of `certificates`.

@@ -12,17 +12,19 @@ use crate::endpoint::Kind;
 use crate::site::Request;
 use crate::target::basic_authorization;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 12] = [
     "method",
     "headers",
     "body",
     "body_file",
     "body_env",
+    "body_command",
     "user_agent",
     "basic_auth",
     "bearer_token",
     "bearer_token_file",
     "bearer_token_env",
+    "bearer_token_command",
 ];
 
 /// Headers that belong to the connection, which the checker manages.

@@ -188,11 +188,11 @@ fn each_mistake_in_the_list_of_sites_is_told() {
         ),
         (
             "domains: [{url: a.test, intervall: 1s}]",
-            "config.yml:2: domains[0].intervall: unknown key; allowed here: basic_auth, bearer_token, bearer_token_env, bearer_token_file, body, body_env, body_file, confirm, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, maintenance, max_body_size, method, name, no_proxy, proxy, proxy_env, proxy_file, resolver, timeout, tls, url, user_agent",
+            "config.yml:2: domains[0].intervall: unknown key; allowed here: basic_auth, bearer_token, bearer_token_command, bearer_token_env, bearer_token_file, body, body_command, body_env, body_file, confirm, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, maintenance, max_body_size, method, name, no_proxy, proxy, proxy_command, proxy_env, proxy_file, resolver, timeout, tls, url, user_agent",
         ),
         (
             "domains: [a.test]\ndefaults: {url: b.test}",
-            "config.yml:3: defaults.url: unknown key; allowed here: basic_auth, bearer_token, bearer_token_env, bearer_token_file, body, body_env, body_file, confirm, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, maintenance, max_body_size, method, no_proxy, proxy, proxy_env, proxy_file, resolver, send, timeout, tls, user_agent",
+            "config.yml:3: defaults.url: unknown key; allowed here: basic_auth, bearer_token, bearer_token_command, bearer_token_env, bearer_token_file, body, body_command, body_env, body_file, confirm, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, maintenance, max_body_size, method, no_proxy, proxy, proxy_command, proxy_env, proxy_file, resolver, send, timeout, tls, user_agent",
         ),
         (
             "domains:\n- a.test\n- https://a.test/",

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use isitup_shared::config::Section;
+use isitup_shared::tls::IdentityError;
 
 use super::settings::{Place, Reader};
-use crate::checker::{HttpVersion, Identity, IdentityError, OwnCa, Proxy, TlsOptions, Transport};
+use crate::checker::{HttpVersion, Identity, OwnCa, Proxy, TlsOptions, Transport};
 use crate::endpoint::Kind;
 
-const HTTP_KEYS: [&str; 5] = ["http_version", "proxy", "proxy_file", "proxy_env", "no_proxy"];
+const HTTP_KEYS: [&str; 6] = ["http_version", "proxy", "proxy_file", "proxy_env", "proxy_command", "no_proxy"];
 
 impl Reader<'_> {
     pub(super) fn transport(
