@@ -3,10 +3,11 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::super::KafkaError;
@@ -43,6 +44,8 @@ struct Seen {
     lost: u64,
     /// The library says that this client is of no more use.
     is_dead: bool,
+    /// What became of the last commit of offsets.
+    commit: Option<Result<(), String>>,
 }
 
 impl Context {
@@ -72,6 +75,11 @@ impl Context {
     /// Whether the library says that this client is of no more use.
     pub(super) fn is_dead(&self) -> bool {
         self.seen().is_dead
+    }
+
+    /// What became of the last commit of offsets, told once.
+    pub(super) fn take_commit(&self) -> Option<Result<(), String>> {
+        self.seen().commit.take()
     }
 
     /// One more record is handed over.
@@ -125,7 +133,11 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {}
+impl ConsumerContext for Context {
+    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
+        self.seen().commit = Some(result.map_err(|error| error.to_string()));
+    }
+}
 
 impl ProducerContext for Context {
     type DeliveryOpaque = Arc<Flight>;

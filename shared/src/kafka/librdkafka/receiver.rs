@@ -11,7 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use super::super::{Fetched, KafkaError, Message, OffsetRange, Receiver};
 use super::context::Context;
 use super::settings::{Files, Settings};
-use super::{ASK_LIMIT, Ending, topics, trouble};
+use super::{ASK_LIMIT, Ending, Sickness, topics, trouble};
 use crate::config::{KafkaConfig, Security};
 
 /// How long to wait for a first message.
@@ -22,6 +22,10 @@ const BEGIN_LIMIT: Duration = Duration::from_millis(300);
 const CALL_SIZE: usize = 4 << 20;
 /// How long to listen to what the library tells of troubles.
 const HEARING: Duration = Duration::from_millis(10);
+/// How long the leaders of partitions may take to tell an edge of each.
+const EDGE_LIMIT: Duration = Duration::from_secs(4);
+/// How long the group's coordinator may take.
+const MIRROR_LIMIT: Duration = Duration::from_secs(3);
 /// The library needs the name of a group although it joins none.
 const NO_GROUP: &str = "isitup-reader";
 
@@ -38,6 +42,7 @@ pub(in super::super) struct LibrdkafkaReceiver {
     ends: BTreeMap<i32, i64>,
     made: u64,
     lost: u64,
+    sickness: Sickness,
     ending: Ending,
 }
 
@@ -63,6 +68,7 @@ impl LibrdkafkaReceiver {
             ends: BTreeMap::new(),
             made: 0,
             lost: 0,
+            sickness: Sickness::default(),
             ending: Ending::default(),
         }
     }
@@ -193,12 +199,34 @@ impl LibrdkafkaReceiver {
         for partition in partitions {
             list.add_partition_offset(topic, *partition, edge).map_err(failed)?;
         }
-        let found = client.offsets_for_times(list, ASK_LIMIT).map_err(failed)?;
+        let found = client.offsets_for_times(list, EDGE_LIMIT).map_err(failed)?;
         let offset = |it: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match (it.error(), it.offset()) {
             (Ok(()), Offset::Offset(offset)) => Some((it.partition(), offset)),
             _ => None,
         };
         Ok(found.elements().into_iter().filter_map(offset).collect())
+    }
+
+    fn ask_offsets(&mut self, topic: &str) -> Result<BTreeMap<i32, OffsetRange>, KafkaError> {
+        self.client()?;
+        let client = self.client.as_ref().map(|(client, _)| client).ok_or_else(no_client)?;
+        let partitions = topics::ask(client.client(), topic, &self.settings, ASK_LIMIT, || self.hear())?;
+        let led: Vec<i32> = partitions.iter().filter(|it| it.has_leader).map(|it| it.number).collect();
+        if led.is_empty() {
+            return Err(KafkaError::LeaderMoving("no partition has a leader".to_owned()));
+        }
+        let earliest = self.edges(topic, &led, Offset::Beginning)?;
+        let latest = self.edges(topic, &led, Offset::End)?;
+        let range = |partition: &i32| {
+            let range = OffsetRange { earliest: *earliest.get(partition)?, latest: *latest.get(partition)? };
+            (range.earliest >= 0 && range.latest >= range.earliest).then_some((*partition, range))
+        };
+        let ranges: BTreeMap<i32, OffsetRange> = led.iter().filter_map(range).collect();
+        if ranges.len() < led.len() || ranges.is_empty() {
+            return Err(KafkaError::LeaderMoving("not every partition tells its offsets".to_owned()));
+        }
+        self.ends = ranges.iter().map(|(partition, range)| (*partition, range.latest)).collect();
+        Ok(ranges)
     }
 
     /// Lets the library tell what it has to tell beside messages.
@@ -231,33 +259,11 @@ fn take(gathered: &mut Gathered, cursors: &mut BTreeMap<i32, i64>, message: &Bor
 
 impl Receiver for LibrdkafkaReceiver {
     fn offsets(&mut self, topic: &str) -> Result<BTreeMap<i32, OffsetRange>, KafkaError> {
-        let settings = self.settings.clone();
-        self.client()?;
-        let hear = || self.hear();
-        let client = self.client.as_ref().map(|(client, _)| client).ok_or_else(no_client)?;
-        let partitions = match topics::ask(client.client(), topic, &settings, ASK_LIMIT, hear) {
-            Ok(partitions) => partitions,
-            Err(error) => {
-                // It may have been set right meanwhile, in a file that only a new client reads.
-                if matches!(error, KafkaError::Setup(_)) {
-                    self.restart();
-                }
-                return Err(error);
-            }
-        };
-        let led: Vec<i32> = partitions.iter().filter(|it| it.has_leader).map(|it| it.number).collect();
-        let earliest = self.edges(topic, &led, Offset::Beginning)?;
-        let latest = self.edges(topic, &led, Offset::End)?;
-        let range = |partition: &i32| {
-            let range = OffsetRange { earliest: *earliest.get(partition)?, latest: *latest.get(partition)? };
-            (range.earliest >= 0 && range.latest >= range.earliest).then_some((*partition, range))
-        };
-        let ranges: BTreeMap<i32, OffsetRange> = led.iter().filter_map(range).collect();
-        if ranges.len() < led.len() || ranges.is_empty() {
-            return Err(KafkaError::LeaderMoving("not every partition tells its offsets".to_owned()));
+        let answer = self.ask_offsets(topic);
+        if self.sickness.is_hopeless(&answer) {
+            self.restart();
         }
-        self.ends = ranges.iter().map(|(partition, range)| (*partition, range.latest)).collect();
-        Ok(ranges)
+        answer
     }
 
     fn fetch(&mut self, topic: &str, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError> {
@@ -298,7 +304,16 @@ impl Receiver for LibrdkafkaReceiver {
         for (partition, next) in positions {
             list.add_partition_offset(topic, *partition, Offset::Offset(*next)).map_err(failed)?;
         }
-        self.client()?.commit(&list, CommitMode::Sync).map_err(failed)
+        // Waiting for it by the library would have no limit: while the group has no coordinator, that takes for ever.
+        self.client()?.commit(&list, CommitMode::Async).map_err(failed)?;
+        let until = Instant::now() + MIRROR_LIMIT;
+        while let Some((client, _)) = self.client.as_ref().filter(|_| Instant::now() < until) {
+            client.poll(HEARING);
+            if let Some(outcome) = client.context().take_commit() {
+                return outcome.map_err(|reason| KafkaError::Refused(format!("offsets cannot be shown: {reason}")));
+            }
+        }
+        Err(KafkaError::NoAnswer { seconds: MIRROR_LIMIT.as_secs() })
     }
 
     fn connects(&self) -> u64 {

@@ -11,7 +11,7 @@ use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer as _, Threaded
 use super::super::{Delivery, KafkaError, Record, Sender};
 use super::context::{Context, Flight};
 use super::settings::{BATCH_LIMIT, Files, Settings};
-use super::{ASK_LIMIT, CALL_LIMIT, Ending, topics, trouble};
+use super::{ASK_LIMIT, CALL_LIMIT, Ending, Sickness, topics, trouble};
 use crate::config::{KafkaConfig, Security};
 
 /// How long the others wait for partitions whose broker says nothing. Those stay in flight.
@@ -32,6 +32,7 @@ pub(in super::super) struct LibrdkafkaSender {
     /// How many clients there have been, and how many connections those before this one lost.
     made: u64,
     lost: u64,
+    sickness: Sickness,
     ending: Ending,
 }
 
@@ -46,6 +47,7 @@ impl LibrdkafkaSender {
             batch_limit: BATCH_LIMIT,
             made: 0,
             lost: 0,
+            sickness: Sickness::default(),
             ending: Ending::default(),
         }
     }
@@ -230,19 +232,13 @@ impl Sender for LibrdkafkaSender {
                 .and_then(|()| topics::ask(client.client(), topic, &settings, ASK_LIMIT, || ())),
             counted => counted,
         };
-        match counted {
-            Ok(partitions) => {
-                client.context().forget_trouble();
-                Ok(u32::try_from(partitions.len()).unwrap_or(u32::MAX))
-            }
-            Err(error) => {
-                // It may have been set right meanwhile, in a file that only a new client reads.
-                if matches!(error, KafkaError::Setup(_)) {
-                    self.restart();
-                }
-                Err(error)
-            }
+        if counted.is_ok() {
+            client.context().forget_trouble();
         }
+        if self.sickness.is_hopeless(&counted) {
+            self.restart();
+        }
+        counted.map(|partitions| u32::try_from(partitions.len()).unwrap_or(u32::MAX))
     }
 
     fn send(&mut self, topic: &str, records: &[Record<'_>]) -> Delivery {
