@@ -74,6 +74,9 @@ impl Store {
             let lacking = tx.query(LACKING, &[&found.schema, &tables, &kinds])?;
             found.without_rights = lacking.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<_, StoreError>>()?;
         }
+        // The row holds its statement. Behind a pooler that must be closed before the transaction ends, as nobody knows whose
+        // session it would be closed in afterwards.
+        drop(row);
         tx.commit()?;
         Ok(found)
     }
