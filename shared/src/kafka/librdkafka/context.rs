@@ -3,11 +3,10 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
-use rdkafka::error::{KafkaError as ClientError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::super::KafkaError;
@@ -44,8 +43,6 @@ struct Seen {
     lost: u64,
     /// The library says that this client is of no more use.
     is_dead: bool,
-    /// What became of the last commit of offsets.
-    commit: Option<Result<(), String>>,
 }
 
 impl Context {
@@ -75,11 +72,6 @@ impl Context {
     /// Whether the library says that this client is of no more use.
     pub(super) fn is_dead(&self) -> bool {
         self.seen().is_dead
-    }
-
-    /// What became of the last commit of offsets, told once.
-    pub(super) fn take_commit(&self) -> Option<Result<(), String>> {
-        self.seen().commit.take()
     }
 
     /// One more record is handed over.
@@ -133,11 +125,7 @@ impl ClientContext for Context {
     }
 }
 
-impl ConsumerContext for Context {
-    fn commit_callback(&self, result: KafkaResult<()>, _offsets: &TopicPartitionList) {
-        self.seen().commit = Some(result.map_err(|error| error.to_string()));
-    }
-}
+impl ConsumerContext for Context {}
 
 impl ProducerContext for Context {
     type DeliveryOpaque = Arc<Flight>;

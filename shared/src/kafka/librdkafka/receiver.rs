@@ -1,6 +1,9 @@
 //! Reading from chosen offsets. The library reads ahead; what it gives counts only where it is what was asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::mpsc::{TryRecvError, channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
@@ -30,12 +33,13 @@ const MIRROR_LIMIT: Duration = Duration::from_secs(3);
 const NO_GROUP: &str = "isitup-reader";
 
 type Client = BaseConsumer<Context>;
+type Showing = std::sync::mpsc::Receiver<Result<(), ClientError>>;
 
 /// Receives through librdkafka. Connects on first use.
 pub(in super::super) struct LibrdkafkaReceiver {
     settings: Settings,
     group: String,
-    client: Option<(Client, Files)>,
+    client: Option<(Arc<Client>, Files)>,
     /// The offset that the library gives next, of each partition that it reads.
     cursors: BTreeMap<i32, i64>,
     /// How far each partition went when that was last told.
@@ -43,6 +47,8 @@ pub(in super::super) struct LibrdkafkaReceiver {
     made: u64,
     lost: u64,
     sickness: Sickness,
+    /// Offsets that are being shown to the group, when that took too long.
+    showing: Option<Showing>,
     ending: Ending,
 }
 
@@ -69,6 +75,7 @@ impl LibrdkafkaReceiver {
             made: 0,
             lost: 0,
             sickness: Sickness::default(),
+            showing: None,
             ending: Ending::default(),
         }
     }
@@ -81,10 +88,11 @@ impl LibrdkafkaReceiver {
         if self.client.is_none() {
             let context = Context::new(&self.settings);
             let client = self.settings.consumer(&self.group)?.create_with_context(context);
-            self.client = Some((client.map_err(|error| trouble::of_creation(&error, &self.settings))?, files));
+            let client = client.map_err(|error| trouble::of_creation(&error, &self.settings))?;
+            self.client = Some((Arc::new(client), files));
             self.made += 1;
         }
-        self.client.as_ref().map(|(client, _)| client).ok_or_else(no_client)
+        self.client.as_ref().map(|(client, _)| client.as_ref()).ok_or_else(no_client)
     }
 
     /// Makes the next call begin with a new client.
@@ -295,6 +303,10 @@ impl Receiver for LibrdkafkaReceiver {
         if positions.is_empty() {
             return Ok(());
         }
+        if self.showing.as_ref().is_some_and(|told| told.try_recv() == Err(TryRecvError::Empty)) {
+            return Err(KafkaError::Refused("the group's coordinator has not answered yet".to_owned()));
+        }
+        self.showing = None;
         if self.group != group {
             self.restart();
             group.clone_into(&mut self.group);
@@ -304,16 +316,24 @@ impl Receiver for LibrdkafkaReceiver {
         for (partition, next) in positions {
             list.add_partition_offset(topic, *partition, Offset::Offset(*next)).map_err(failed)?;
         }
-        // Waiting for it by the library would have no limit: while the group has no coordinator, that takes for ever.
-        self.client()?.commit(&list, CommitMode::Async).map_err(failed)?;
-        let until = Instant::now() + MIRROR_LIMIT;
-        while let Some((client, _)) = self.client.as_ref().filter(|_| Instant::now() < until) {
-            client.poll(HEARING);
-            if let Some(outcome) = client.context().take_commit() {
-                return outcome.map_err(|reason| KafkaError::Refused(format!("offsets cannot be shown: {reason}")));
+        self.client()?;
+        let client = self.client.as_ref().map(|(client, _)| Arc::clone(client)).ok_or_else(no_client)?;
+        // The library waits without a limit while the group has no coordinator: so in a thread, which may be left behind.
+        let (tell, told) = channel();
+        thread::Builder::new()
+            .name("kafka-group".to_owned())
+            .spawn(move || {
+                // Nobody listens any more when the time is over.
+                let _ = tell.send(client.commit(&list, CommitMode::Sync));
+            })
+            .map_err(|error| KafkaError::Connection(format!("no thread for it: {error}")))?;
+        match told.recv_timeout(MIRROR_LIMIT) {
+            Ok(outcome) => outcome.map_err(failed),
+            Err(_) => {
+                self.showing = Some(told);
+                Err(KafkaError::NoAnswer { seconds: MIRROR_LIMIT.as_secs() })
             }
         }
-        Err(KafkaError::NoAnswer { seconds: MIRROR_LIMIT.as_secs() })
     }
 
     fn connects(&self) -> u64 {

@@ -12,8 +12,12 @@ use super::super::KafkaError;
 use crate::config::{Credential, KafkaConfig, KafkaTls, Security, TopicShape};
 use crate::secret::Secret;
 
-/// The most bytes of a batch: a broker refuses one above 1 MiB (`max.message.bytes`), and framing needs some of that.
-pub(super) const BATCH_LIMIT: usize = 900_000;
+/// The most bytes of a batch. Five may be under way to a broker at once, and whatever else is asked of it waits behind them:
+/// so that a slow line, too, gets all of it through in time.
+pub(super) const BATCH_LIMIT: usize = 64 << 10;
+/// The most bytes of a partition, and of all, in an answer to a fetch; for the same reason. A larger record comes alone.
+const PARTITION_LIMIT: usize = 128 << 10;
+const FETCH_LIMIT: usize = 256 << 10;
 
 /// How the brokers are reached.
 #[derive(Clone, Debug)]
@@ -105,6 +109,10 @@ impl Settings {
             .set("enable.partition.eof", "true")
             .set("session.timeout.ms", "6000")
             .set("fetch.wait.max.ms", "500")
+            .set("max.partition.fetch.bytes", PARTITION_LIMIT.to_string())
+            .set("fetch.max.bytes", FETCH_LIMIT.to_string())
+            // The library raises the limit of a fetch to this one.
+            .set("message.max.bytes", FETCH_LIMIT.to_string())
             .set("fetch.error.backoff.ms", "200")
             // The default lets a full queue rest for a second although it is emptied at once.
             .set("fetch.queue.backoff.ms", "20")
