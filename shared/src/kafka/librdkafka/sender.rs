@@ -15,7 +15,7 @@ use super::{ASK_LIMIT, CALL_LIMIT, Ending, Sickness, topics, trouble};
 use crate::config::{KafkaConfig, Security};
 
 /// How long the others wait for partitions whose broker says nothing. Those stay in flight.
-const STRAGGLER_LIMIT: Duration = Duration::from_secs(1);
+const STRAGGLER_LIMIT: Duration = Duration::from_secs(3);
 /// Between looks at what is reported.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -149,7 +149,6 @@ impl LibrdkafkaSender {
     /// Waits until each partition has its outcome. When some have, the others are not waited for much longer: what they
     /// have in flight stays there.
     fn await_reports(&mut self, asked: &BTreeMap<i32, Vec<&Record<'_>>>, delivery: &mut Delivery) {
-        let until = Instant::now() + CALL_LIMIT;
         let mut begun = Instant::now();
         while let Some((client, _)) = &self.client {
             let reported = client.context().wait_for_reports(LOOK);
@@ -166,7 +165,9 @@ impl LibrdkafkaSender {
             let (now, is_some_done) = (Instant::now(), !delivery.is_empty());
             let last = reported.map_or(begun, |at| at.max(begun));
             let is_late = is_some_done && now.saturating_duration_since(last) >= STRAGGLER_LIMIT;
-            let is_over = now >= until || is_late || is_dead || is_setup;
+            // As long as reports come, a slow line only takes its time.
+            let is_silent = now.saturating_duration_since(last) >= CALL_LIMIT;
+            let is_over = is_silent || is_late || is_dead || is_setup;
             if delivery.len() == asked.len() || is_over {
                 break;
             }

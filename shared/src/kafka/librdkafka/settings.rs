@@ -16,8 +16,8 @@ use crate::secret::Secret;
 /// so that a slow line, too, gets all of it through in time.
 pub(super) const BATCH_LIMIT: usize = 64 << 10;
 /// The most bytes of a partition, and of all, in an answer to a fetch; for the same reason. A larger record comes alone.
-const PARTITION_LIMIT: usize = 128 << 10;
-const FETCH_LIMIT: usize = 256 << 10;
+const PARTITION_LIMIT: usize = 64 << 10;
+const FETCH_LIMIT: usize = 128 << 10;
 
 /// How the brokers are reached.
 #[derive(Clone, Debug)]
