@@ -81,11 +81,11 @@ impl LibrdkafkaReceiver {
     }
 
     fn client(&mut self) -> Result<&Client, KafkaError> {
-        let files = self.settings.files();
-        if self.client.as_ref().is_some_and(|(client, read)| client.context().is_dead() || *read != files) {
+        if self.client.as_ref().is_some_and(|(client, _)| client.context().is_dead()) {
             self.restart();
         }
         if self.client.is_none() {
+            let files = self.settings.files();
             let context = Context::new(&self.settings);
             let client = self.settings.consumer(&self.group)?.create_with_context(context);
             let client = client.map_err(|error| trouble::of_creation(&error, &self.settings))?;
@@ -93,6 +93,14 @@ impl LibrdkafkaReceiver {
             self.made += 1;
         }
         self.client.as_ref().map(|(client, _)| client.as_ref()).ok_or_else(no_client)
+    }
+
+    /// Gives the client up when the certificates on disk are others. Asked now and then, and not for each record.
+    fn look_at_files(&mut self) {
+        let files = self.settings.files();
+        if self.client.as_ref().is_some_and(|(_, read)| *read != files) {
+            self.restart();
+        }
     }
 
     /// Makes the next call begin with a new client.
@@ -216,6 +224,7 @@ impl LibrdkafkaReceiver {
     }
 
     fn ask_offsets(&mut self, topic: &str) -> Result<BTreeMap<i32, OffsetRange>, KafkaError> {
+        self.look_at_files();
         self.client()?;
         let client = self.client.as_ref().map(|(client, _)| client).ok_or_else(no_client)?;
         let partitions = topics::ask(client.client(), topic, &self.settings, ASK_LIMIT, || self.hear())?;

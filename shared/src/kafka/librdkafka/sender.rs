@@ -52,19 +52,27 @@ impl LibrdkafkaSender {
         }
     }
 
-    /// The client there is, or a new one where there is none, it is dead, or the certificates on disk are others.
+    /// The client there is, or a new one where there is none or it is dead.
     fn client(&mut self) -> Result<&Client, KafkaError> {
-        let files = self.settings.files();
-        if self.client.as_ref().is_some_and(|(client, read)| client.context().is_dead() || *read != files) {
+        if self.client.as_ref().is_some_and(|(client, _)| client.context().is_dead()) {
             self.restart();
         }
         if self.client.is_none() {
+            let files = self.settings.files();
             let context = Context::new(&self.settings);
             let client = self.settings.producer(self.batch_limit)?.create_with_context(context);
             self.client = Some((client.map_err(|error| trouble::of_creation(&error, &self.settings))?, files));
             self.made += 1;
         }
         self.client.as_ref().map(|(client, _)| client).ok_or_else(|| KafkaError::Connection("no client".to_owned()))
+    }
+
+    /// Gives the client up when the certificates on disk are others. Asked now and then, and not for each record.
+    fn look_at_files(&mut self) {
+        let files = self.settings.files();
+        if self.client.as_ref().is_some_and(|(_, read)| *read != files) {
+            self.restart();
+        }
     }
 
     /// Makes the next call begin with a new client. What is in flight will be handed over again.
@@ -225,6 +233,7 @@ fn hand_to(client: &Client, topic: &str, record: &Record<'_>) -> Result<Arc<Flig
 
 impl Sender for LibrdkafkaSender {
     fn partition_count(&mut self, topic: &str) -> Result<u32, KafkaError> {
+        self.look_at_files();
         let settings = self.settings.clone();
         let client = self.client()?;
         let counted = topics::ask(client.client(), topic, &settings, ASK_LIMIT, || ());
