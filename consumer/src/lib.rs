@@ -9,7 +9,6 @@ mod cli;
 mod commands;
 mod config;
 mod console;
-mod documents;
 mod exit;
 pub mod ingest;
 mod lease;
@@ -29,8 +28,9 @@ mod waiting;
 use std::process::ExitCode;
 
 use clap::Parser;
-use isitup_shared::logging;
+use isitup_shared::config::LogConfig;
 use isitup_shared::shutdown::Shutdown;
+use isitup_shared::{documents, logging};
 
 use cli::{Cli, Command, Sink};
 use commands::Context;
@@ -53,40 +53,30 @@ fn report(error: &CommandError) {
 }
 
 fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
-    let command = cli.take_command().map_err(CommandError::Usage)?;
-    match &command {
-        Command::Completions { shell } => return Ok(documents::completions(*shell).map(|()| Answer::Yes)?),
-        Command::Manual { folder } => return Ok(documents::manual(folder).map(|()| Answer::Yes)?),
-        Command::Decode(args) => return commands::decode::run(args),
-        _ => {}
-    }
-    let needs_postgres = match &command {
-        Command::Run(args) => args.sinks().contains(&Sink::Postgres),
-        Command::Health => false,
-        _ => true,
-    };
-    let config = Config::read(cli.config.as_deref(), needs_postgres)?;
-    let mut log = config.log;
-    log.level = cli.log_level.unwrap_or(log.level);
-    logging::init(log);
-    let shutdown = Shutdown::on_signals()?;
-    let context = Context { config, wait: cli.wait, shutdown };
-    match command {
+    match cli.take_command().map_err(CommandError::Usage)? {
+        Command::Completions { shell } => Ok(documents::completions::<Cli>(shell).map(|()| Answer::Yes)?),
+        Command::Manual { folder } => Ok(documents::manual::<Cli>(&folder).map(|()| Answer::Yes)?),
+        Command::Decode(args) => commands::decode::run(&args),
+        Command::Health => commands::health::run(&begin(&cli, false)?.config),
         Command::Run(args) => {
-            run::run(&context.config, &args, &context.shutdown)?;
-            Ok(Answer::Yes)
+            let context = begin(&cli, args.sinks().contains(&Sink::Postgres))?;
+            Ok(run::run(&context.config, &args, &context.shutdown).map(|()| Answer::Yes)?)
         }
-        Command::SetupDatabase(args) => commands::setup_database::run(&context, &args),
-        Command::Migrate => commands::migrate::run(&context),
-        Command::Drop(args) => commands::drop::run(&context, args),
-        Command::Peek(args) => commands::peek::run(&context, args),
-        Command::Report(args) => commands::report::run(&context, args),
-        Command::Audit(args) => commands::audit::run(&context, args),
-        Command::Replay(args) => commands::replay::run(&context, args),
-        Command::Rejected(command) => commands::rejected::run(&context, &command),
-        Command::CheckConfig(args) => commands::check_config::run(&context.config, &args),
-        Command::Health => commands::health::run(&context.config),
-        // Done above, where no configuration was needed yet.
-        Command::Completions { .. } | Command::Manual { .. } | Command::Decode(_) => Ok(Answer::Yes),
+        Command::SetupDatabase(args) => commands::setup_database::run(&begin(&cli, true)?, &args),
+        Command::Migrate => commands::migrate::run(&begin(&cli, true)?),
+        Command::Drop(args) => commands::drop::run(&begin(&cli, true)?, args),
+        Command::Peek(args) => commands::peek::run(&begin(&cli, true)?, args),
+        Command::Report(args) => commands::report::run(&begin(&cli, true)?, args),
+        Command::Audit(args) => commands::audit::run(&begin(&cli, true)?, args),
+        Command::Replay(args) => commands::replay::run(&begin(&cli, true)?, args),
+        Command::Rejected(command) => commands::rejected::run(&begin(&cli, true)?, &command),
+        Command::CheckConfig(args) => commands::check_config::run(&begin(&cli, true)?.config, &args),
     }
+}
+
+/// What a command needs that has a configuration: reads that, and begins to log as it says.
+fn begin(cli: &Cli, needs_postgres: bool) -> Result<Context, CommandError> {
+    let config = Config::read(cli.config.as_deref(), needs_postgres)?;
+    logging::init(LogConfig { level: cli.log_level.unwrap_or(config.log.level), ..config.log });
+    Ok(Context { config, wait: cli.wait, shutdown: Shutdown::on_signals()? })
 }

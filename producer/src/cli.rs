@@ -7,11 +7,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use isitup_shared::config::{LogConfig, Problems};
-use isitup_shared::logging;
 use isitup_shared::shutdown::Shutdown;
+use isitup_shared::{documents, logging};
 
 use crate::config::Settings;
-use crate::documents;
 use crate::one_shot::{self, Telling, Wanted};
 
 /// Checks web sites on a schedule and publishes each result to Kafka.
@@ -115,8 +114,8 @@ impl Cli {
                 self.settings().map(|settings| one_shot::describe(&settings, Telling { json, all, strict, connect }))
             }
             Some(Command::Health) => self.settings().map(|settings| one_shot::health(settings.producer.listen)),
-            Some(Command::Completions { shell }) => Ok(made(documents::completions(shell))),
-            Some(Command::Manual { ref folder }) => Ok(made(documents::manual(folder))),
+            Some(Command::Completions { shell }) => Ok(made(documents::completions::<Self>(shell))),
+            Some(Command::Manual { ref folder }) => Ok(made(documents::manual::<Self>(folder))),
         };
         ExitCode::from(code.unwrap_or_else(|problems| {
             one_shot::complain(&problems.to_string());

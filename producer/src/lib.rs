@@ -8,7 +8,6 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dispatcher;
-mod documents;
 pub mod endpoint;
 pub mod metrics;
 mod one_shot;
@@ -30,7 +29,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::http::{self, Health};
 use isitup_shared::shutdown::Shutdown;
@@ -49,9 +48,15 @@ use spool::{Ledger, Spool, SpoolGauge};
 use verdict::Jury;
 use workers::{SiteState, Workers};
 
-/// The end of the process takes at most 8 s: 5 s for checks in flight, and these.
-const MOST_TO_FLUSH: Duration = Duration::from_millis(500);
-const MOST_TO_DRAIN: Duration = Duration::from_secs(1);
+/// The end of the process takes at most 8 s: 5 s for checks in flight, and what these leave. So, counted from its beginning,
+/// the last flush and the last publishing end then.
+const END_OF_FLUSH: Duration = Duration::from_secs(6);
+const END_OF_PUBLISHING: Duration = Duration::from_secs(7);
+/// But however much time is left, what is silent that long answers no more; and each has some time.
+const MOST_TO_END: Duration = Duration::from_secs(3);
+const LEAST_TO_END: Duration = Duration::from_millis(500);
+/// For a call that began just before its end.
+const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// The dispatcher looks at the schedule each second, unless the spool cannot be written.
 const MOST_BETWEEN_LOOKS: Duration = Duration::from_secs(60);
@@ -110,16 +115,24 @@ pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -
     let publishing = Publishing::start(Publisher::new(feed, &kafka, metrics), publisher_heart)?;
     let _told = supervision::begin(health, shutdown).context("starting the thread that tells systemd")?;
     dispatcher.run(shutdown, &dispatcher_heart);
-    spool.flush(MOST_TO_FLUSH);
-    publishing.finish();
+    let begun = shutdown.triggered_at().unwrap_or_else(Instant::now);
+    spool.flush(time_left(begun + END_OF_FLUSH));
+    publishing.finish(time_left(begun + END_OF_PUBLISHING));
     spool.finish();
     log::info!("stopped");
     Ok(())
 }
 
+/// How long something may take that is to be over at `end`.
+fn time_left(end: Instant) -> Duration {
+    end.saturating_duration_since(Instant::now()).clamp(LEAST_TO_END, MOST_TO_END)
+}
+
 /// The publisher's thread.
 struct Publishing {
     stop: Shutdown,
+    /// Takes how long the rest may take.
+    rest: Sender<Duration>,
     ended: Receiver<()>,
 }
 
@@ -127,21 +140,24 @@ impl Publishing {
     fn start(mut publisher: Publisher, heart: Heartbeat) -> io::Result<Self> {
         let stop = Shutdown::new();
         let (end, ended) = bounded::<()>(1);
+        let (rest, time) = bounded(1);
         let on_stop = stop.clone();
         thread::Builder::new().name("publisher".into()).spawn(move || {
             publisher.run(&on_stop, &heart);
-            publisher.drain(Instant::now() + MOST_TO_DRAIN);
+            publisher.drain(Instant::now() + time.recv().unwrap_or(LEAST_TO_END));
             // The process is not to end while a client's threads do.
             drop(publisher);
             drop(end);
         })?;
-        Ok(Self { stop, ended })
+        Ok(Self { stop, rest, ended })
     }
 
-    /// Publishes what is left. A broker that keeps silent is left to the end of the process.
-    fn finish(self) {
+    /// Publishes what is left, for `at_most`. A broker that keeps silent is left to the end of the process.
+    fn finish(self, at_most: Duration) {
+        // The thread has ended already where it takes this no more, which is seen below.
+        let _ = self.rest.send(at_most);
         self.stop.trigger();
-        if self.ended.recv_timeout(MOST_TO_DRAIN * 2) == Err(RecvTimeoutError::Timeout) {
+        if self.ended.recv_timeout(at_most + LAST_CALL) == Err(RecvTimeoutError::Timeout) {
             log::warn!("Kafka does not answer; the rest stays in the spool for the next start");
         }
     }

@@ -3,11 +3,13 @@
 
 pub mod config;
 pub mod crash;
+pub mod documents;
 pub mod event;
 pub mod heartbeat;
 pub mod http;
 pub mod kafka;
 pub mod logging;
+pub mod readiness;
 pub mod retry;
 pub mod secret;
 pub mod shutdown;

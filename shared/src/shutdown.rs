@@ -22,7 +22,7 @@ pub struct Shutdown {
 
 #[derive(Debug, Default)]
 struct State {
-    triggered: Mutex<bool>,
+    triggered: Mutex<Option<Instant>>,
     changed: Condvar,
 }
 
@@ -63,12 +63,17 @@ impl Shutdown {
 
     /// Starts the shutdown. Later calls change nothing.
     pub fn trigger(&self) {
-        *self.state.triggered.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.state.triggered.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
         self.state.changed.notify_all();
     }
 
     /// Whether the shutdown has started.
     pub fn is_triggered(&self) -> bool {
+        self.triggered_at().is_some()
+    }
+
+    /// When the shutdown started; `None` before.
+    pub fn triggered_at(&self) -> Option<Instant> {
         *self.state.triggered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -76,14 +81,14 @@ impl Shutdown {
     pub fn wait(&self, at_most: Duration) -> bool {
         let deadline = Instant::now() + at_most;
         let mut triggered = self.state.triggered.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*triggered {
+        while triggered.is_none() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             triggered = self.state.changed.wait_timeout(triggered, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        *triggered
+        triggered.is_some()
     }
 }
 

@@ -60,7 +60,11 @@ pub fn identity(certificate: &Path, key: &Path) -> Result<Identity, IdentityErro
     Ok(Identity { chain, key })
 }
 
-fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
+/// The private key of a PEM file.
+///
+/// # Errors
+/// Why there is none to be had, in words that complete "the file …".
+pub fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let pem = read(file)?;
     PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
         let is_encrypted = pem.windows(9).any(|word| word == b"ENCRYPTED");

@@ -1,5 +1,6 @@
 //! The topic is deleted, made anew, truncated or widened under load. What Kafka itself loses is named, the rest arrives.
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::harness::{Cluster, Pipeline, Service, eventually, shared_servers, site};
@@ -116,16 +117,51 @@ fn what_retention_removed_unread_is_named_with_the_truncation_beside_it() {
     let lost = pipeline.prove_but_for_lost(&stored, Some(old));
     pipeline.assert_schedule_undisturbed(lost.len());
     assert!(lost.len() >= 300, "{}", lost.len());
-    let removed = "gap WHERE reason = 'topic_truncated' AND producer_id IS NULL";
-    assert_eq!(pipeline.count(removed), 6, "one row for each partition");
-    let offsets: i64 =
-        pipeline.database().value(&format!("SELECT sum(last_offset - first_offset + 1)::bigint FROM {removed}"));
-    assert_eq!(usize::try_from(offsets).unwrap(), lost.len(), "each offset removed is a number lost");
+    assert_eq!(removed_offsets(&pipeline), (6, lost.len()), "a row for each partition; each offset is a number lost");
     let text = pipeline.ask(&["audit"]);
     for words in ["NOT CLEAN", "missing ", "Kafka had removed offsets", "audit --accept-truncation --yes"] {
         assert!(text.output.contains(words), "{words:?} is not in: {}", text.output);
     }
     accept_what_is_lost(&pipeline, lost.len());
+}
+
+#[test]
+fn what_retention_removes_ahead_of_a_consumer_that_runs_is_named_too() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("topic_truncated_ahead").busy_with(&site);
+    let cluster = Cluster::of(shared_servers());
+    let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
+    pipeline.wait_for_rows(600);
+    consumer.signal(Signal::STOP);
+    site.wait_for_checks(900);
+    producer.wait_for_empty_spool();
+    let (old, ends) = (pipeline.topic().messages(), pipeline.topic().ends());
+    cluster.truncate_topic(pipeline.name(), &ends);
+    consumer.signal(Signal::CONT);
+
+    pipeline.wait_for_more_rows(600);
+    consumer.wait_for_readiness(200);
+    assert_eq!(producer.sigterm().code, Some(0));
+    pipeline.wait_until_read();
+    // What it had read ahead before it was stopped is stored, and not lost.
+    let lost = pipeline.prove_but_for_lost(&pipeline.stored_numbers(), Some(old));
+    pipeline.assert_schedule_undisturbed(lost.len());
+    assert!(lost.len() >= 300, "{}", lost.len());
+    let (_, offsets) = removed_offsets(&pipeline);
+    assert_eq!(
+        offsets,
+        lost.len(),
+        "each offset that is declared removed is a number lost, and each of those is declared"
+    );
+    accept_what_is_lost(&pipeline, lost.len());
+}
+
+/// How many gaps tell of offsets that Kafka removed, and of how many offsets.
+fn removed_offsets(pipeline: &Pipeline<'_>) -> (i64, usize) {
+    const REMOVED: &str = "gap WHERE reason = 'topic_truncated' AND producer_id IS NULL";
+    let offsets: i64 =
+        pipeline.database().value(&format!("SELECT sum(last_offset - first_offset + 1)::bigint FROM {REMOVED}"));
+    (pipeline.count(REMOVED), usize::try_from(offsets).unwrap())
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `check-config`: what a well configuration says, the load it makes, and what is likely wrong with it.
 
 use isitup_shared::config::{KafkaConfig, ProducerConfig};
+use isitup_shared::readiness::Readiness;
 use isitup_shared::time::UtcTime;
 use serde_json::{Value, json};
 
@@ -61,18 +62,18 @@ pub(crate) fn describe(settings: &Settings, telling: Telling) -> u8 {
             settings.producer.workers
         )));
     }
-    let found = if telling.connect { connect::look(settings) } else { Vec::new() };
+    let readiness = if telling.connect { connect::look(settings) } else { Readiness::new() };
     if telling.json {
         let mut told = in_json(settings, &load, &warnings);
         if telling.connect {
-            told["connect"] = connect::in_json(&found);
+            told["connect"] = readiness.json();
         }
         say(&told.to_string());
     } else {
         in_words(settings, &load, &warnings, telling.all);
-        connect::in_words(&found);
+        readiness.lines().iter().for_each(|line| say(line));
     }
-    if found.iter().any(|(_, result)| result.is_err()) {
+    if readiness.missing().is_some() {
         return UNREACHABLE;
     }
     if telling.strict && !warnings.is_empty() { NO } else { 0 }

@@ -8,6 +8,8 @@ use std::fmt;
 #[cfg(feature = "librdkafka")]
 use super::Credential;
 use super::{Scalar, Section};
+#[cfg(feature = "librdkafka")]
+use crate::tls;
 
 /// A client library, with what it alone can do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -154,7 +156,7 @@ impl KafkaClient {
 impl KafkaTls {
     fn read(kafka: &mut Section) -> Option<Self> {
         let mut section = kafka.section("tls");
-        let ca_file = section.pem_file("ca_file", "CERTIFICATE");
+        let ca_file = section.file_for("ca_file", tls::certificates);
         let identity = KeyPairFiles::read(&mut section);
         section.finish();
         Some(Self { ca_file, identity })
@@ -169,8 +171,8 @@ impl KeyPairFiles {
                 section.refuse(key, format!("needs {other} beside it: a certificate is of use with its key only"));
             }
         }
-        let cert_file = section.pem_file("cert_file", "CERTIFICATE");
-        let key_file = section.pem_file("key_file", "PRIVATE KEY");
+        let cert_file = section.file_for("cert_file", tls::certificates);
+        let key_file = section.file_for("key_file", tls::private_key);
         Some(Self { cert_file: cert_file?, key_file: key_file? })
     }
 }

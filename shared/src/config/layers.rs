@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use config::{Config, Environment, Map, Value, ValueKind};
 
-use super::section::{Problem, Problems, Section};
+use super::problems::{Problem, Problems};
+use super::section::Section;
 use super::yaml::YamlFile;
 
 const PREFIX: &str = "ISITUP";

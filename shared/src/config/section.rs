@@ -5,7 +5,6 @@ mod secret;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -15,38 +14,7 @@ use config::{Map, Value, ValueKind};
 use super::Credential;
 use super::Scalar;
 use super::layers::{self, Origin};
-
-/// One thing that is wrong with the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Where: `config.yml:12`, or an environment variable.
-    pub origin: String,
-    /// Which key, such as `domains[2].interval`; empty where the whole file is meant.
-    pub key: String,
-    /// What is wrong, with the value and what is allowed.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.origin)?;
-        if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
-        }
-        f.write_str(&self.message)
-    }
-}
-
-/// All that is wrong with the configuration, in the order of the file.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Problems(pub Vec<Problem>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
-        f.write_str(&lines.join("\n"))
-    }
-}
+use super::problems::{Problem, Problems};
 
 type Found = Rc<RefCell<Vec<Problem>>>;
 type Files = Rc<RefCell<Vec<PathBuf>>>;
@@ -264,20 +232,20 @@ impl Section {
         credential
     }
 
-    /// The path at `key` of a PEM file that can be read and has a block whose label ends in `label`.
-    pub fn pem_file(&mut self, key: &str, label: &str) -> Option<PathBuf> {
+    /// The path at `key` of a file that `read` reads well. What it gives for another completes "the file …".
+    pub fn file_for<T>(&mut self, key: &str, read: impl FnOnce(&Path) -> Result<T, String>) -> Option<PathBuf> {
         let value = self.take(key)?;
         let path = self.key_path(key);
         let name = self.parse::<String>(&path, &value)?;
         let file = self.beside_file(&value, &name);
         self.files.borrow_mut().push(file.clone());
-        let wrong = match fs::read(&file) {
-            Ok(bytes) if String::from_utf8_lossy(&bytes).contains(&format!("{label}-----")) => return Some(file),
-            Ok(_) => format!("holds no {label} block: it must be PEM, with lines from BEGIN {label} to END {label}"),
-            Err(error) => format!("cannot be read: {error}"),
-        };
-        note(&self.found, &self.origin_of(&value), &path, format!("{name:?} {wrong}"));
-        None
+        match read(&file) {
+            Ok(_) => Some(file),
+            Err(wrong) => {
+                note(&self.found, &self.origin_of(&value), &path, format!("{name:?} {wrong}"));
+                None
+            }
+        }
     }
 
     /// As every path in the file, it starts from the file's folder; in the environment, from the working folder.

@@ -15,8 +15,8 @@ fn read(yaml: &str, variables: &[(&str, &str)]) -> Result<All, String> {
     fs::write(&path, yaml.replace("DIR", dir.path().to_str().unwrap())).unwrap();
     for (name, text) in [
         ("secret", "0123\n"),
-        ("cert.pem", "-----BEGIN CERTIFICATE-----"),
-        ("key.pem", "-----BEGIN EC PRIVATE KEY-----"),
+        ("cert.pem", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"),
+        ("key.pem", "-----BEGIN EC PRIVATE KEY-----\nMAA=\n-----END EC PRIVATE KEY-----\n"),
     ] {
         fs::write(dir.path().join(name), text).unwrap();
     }
@@ -162,7 +162,7 @@ fn mistakes_in_how_librdkafka_is_to_connect() {
         ),
         (
             "tls: {ca_file: secret}",
-            "config.yml:2: kafka.tls.ca_file: \"secret\" holds no CERTIFICATE block: it must be PEM, with lines from BEGIN CERTIFICATE to END CERTIFICATE",
+            "config.yml:2: kafka.tls.ca_file: \"secret\" holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE",
         ),
         (
             "tls: {cert_file: cert.pem}",
@@ -174,7 +174,7 @@ fn mistakes_in_how_librdkafka_is_to_connect() {
         ),
         (
             "tls: {cert_file: cert.pem, key_file: cert.pem}",
-            "config.yml:2: kafka.tls.key_file: \"cert.pem\" holds no PRIVATE KEY block: it must be PEM, with lines from BEGIN PRIVATE KEY to END PRIVATE KEY",
+            "config.yml:2: kafka.tls.key_file: \"cert.pem\" holds no private key: it must have lines from BEGIN PRIVATE KEY to END",
         ),
         (
             "tls: {verify: no}",

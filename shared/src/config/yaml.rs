@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use config::{ConfigError, Map, Source, Value, ValueKind};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
-use super::section::{Problem, Problems};
+use super::problems::{Problem, Problems};
 
 /// Aliases may unfold to this many values, or to so many times what the file itself has up to there; more is taken for an
 /// alias bomb. Thousands of sites that share a mapping stay far below, and a bomb is a few lines.

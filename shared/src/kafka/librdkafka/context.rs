@@ -23,10 +23,15 @@ pub(super) struct Flight {
     pub(super) outcome: OnceLock<Result<(), RDKafkaErrorCode>>,
 }
 
-/// Where the library's threads leave word.
-#[derive(Debug)]
+/// Where the library's threads leave word. A clone is the same place.
+#[derive(Clone, Debug)]
 pub(super) struct Context {
     settings: Settings,
+    word: Arc<Word>,
+}
+
+#[derive(Debug, Default)]
+struct Word {
     seen: Mutex<Seen>,
     changed: Condvar,
 }
@@ -47,11 +52,11 @@ struct Seen {
 
 impl Context {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { settings: settings.clone(), seen: Mutex::default(), changed: Condvar::new() }
+        Self { settings: settings.clone(), word: Arc::default() }
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.word.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is the matter, if the library has said so since [`Context::forget_trouble`].
@@ -87,7 +92,7 @@ impl Context {
     /// Waits until all that is under way is reported, or for `at_most`. Gives when the last report came.
     pub(super) fn wait_for_reports(&self, at_most: Duration) -> Option<Instant> {
         let seen = self.seen();
-        let waited = self.changed.wait_timeout_while(seen, at_most, |seen| seen.under_way > 0 && !seen.is_dead);
+        let waited = self.word.changed.wait_timeout_while(seen, at_most, |seen| seen.under_way > 0 && !seen.is_dead);
         let (seen, _) = waited.unwrap_or_else(PoisonError::into_inner);
         seen.reported
     }
@@ -121,7 +126,7 @@ impl ClientContext for Context {
             seen.trouble = Some(trouble);
         }
         drop(seen);
-        self.changed.notify_all();
+        self.word.changed.notify_all();
     }
 }
 
@@ -145,7 +150,7 @@ impl ProducerContext for Context {
         }
         if seen.under_way == 0 {
             drop(seen);
-            self.changed.notify_all();
+            self.word.changed.notify_all();
         }
     }
 }

@@ -13,8 +13,9 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
 use super::super::{Fetched, KafkaError, Message, OffsetRange, Receiver};
 use super::context::Context;
-use super::settings::{Files, Settings};
-use super::{ASK_LIMIT, Ending, Sickness, topics, trouble};
+use super::life::{Alive, Life};
+use super::settings::Settings;
+use super::{ASK_LIMIT, topics, trouble};
 use crate::config::{KafkaConfig, Security};
 
 /// How long to wait for a first message.
@@ -39,17 +40,13 @@ type Showing = std::sync::mpsc::Receiver<Result<(), ClientError>>;
 pub(in super::super) struct LibrdkafkaReceiver {
     settings: Settings,
     group: String,
-    client: Option<(Arc<Client>, Files)>,
+    life: Life<Client>,
     /// The offset that the library gives next, of each partition that it reads.
     cursors: BTreeMap<i32, i64>,
     /// How far each partition went when that was last told.
     ends: BTreeMap<i32, i64>,
-    made: u64,
-    lost: u64,
-    sickness: Sickness,
     /// Offsets that are being shown to the group, when that took too long.
     showing: Option<Showing>,
-    ending: Ending,
 }
 
 /// What a call gathered.
@@ -69,46 +66,28 @@ impl LibrdkafkaReceiver {
         Self {
             settings: Settings::new(config, security),
             group: NO_GROUP.to_owned(),
-            client: None,
+            life: Life::new(),
             cursors: BTreeMap::new(),
             ends: BTreeMap::new(),
-            made: 0,
-            lost: 0,
-            sickness: Sickness::default(),
             showing: None,
-            ending: Ending::default(),
         }
     }
 
-    fn client(&mut self) -> Result<&Client, KafkaError> {
-        if self.client.as_ref().is_some_and(|(client, _)| client.context().is_dead()) {
+    /// The client there is, or a new one where there is none or it is dead.
+    fn client(&mut self) -> Result<&Alive<Client>, KafkaError> {
+        if self.life.is_dead() {
             self.restart();
         }
-        if self.client.is_none() {
-            let files = self.settings.files();
-            let context = Context::new(&self.settings);
-            let client = self.settings.consumer(&self.group)?.create_with_context(context);
-            let client = client.map_err(|error| trouble::of_creation(&error, &self.settings))?;
-            self.client = Some((Arc::new(client), files));
-            self.made += 1;
-        }
-        self.client.as_ref().map(|(client, _)| client.as_ref()).ok_or_else(no_client)
-    }
-
-    /// Gives the client up when the certificates on disk are others. Asked now and then, and not for each record.
-    fn look_at_files(&mut self) {
-        let files = self.settings.files();
-        if self.client.as_ref().is_some_and(|(_, read)| *read != files) {
-            self.restart();
-        }
+        let (settings, group) = (&self.settings, &self.group);
+        self.life.ensure(settings, |context| {
+            let client = settings.consumer(group)?.create_with_context(context);
+            client.map_err(|error| trouble::of_creation(&error, settings))
+        })
     }
 
     /// Makes the next call begin with a new client.
     fn restart(&mut self) {
-        if let Some((client, _)) = self.client.take() {
-            self.lost += client.context().lost();
-            self.ending.begin(client);
-        }
+        self.life.end();
         self.cursors.clear();
     }
 
@@ -118,7 +97,7 @@ impl LibrdkafkaReceiver {
         let is_kept = |(partition, cursor): (&i32, &i64)| wanted.get(partition) == Some(cursor);
         let gone: Vec<i32> =
             self.cursors.iter().filter(|entry| !is_kept(*entry)).map(|(partition, _)| *partition).collect();
-        let client = self.client()?;
+        let client = Arc::clone(&self.client()?.client);
         let failed = |error: ClientError| KafkaError::Connection(format!("partitions cannot be assigned: {error}"));
         if !gone.is_empty() {
             let mut list = TopicPartitionList::new();
@@ -134,7 +113,7 @@ impl LibrdkafkaReceiver {
             for (partition, next) in wanted.iter().filter(|(partition, _)| begun.contains(partition)) {
                 list.add_partition_offset(topic, *partition, Offset::Offset(*next)).map_err(failed)?;
             }
-            self.client()?.incremental_assign(&list).map_err(failed)?;
+            client.incremental_assign(&list).map_err(failed)?;
             self.cursors.extend(wanted.into_iter().filter(|(partition, _)| begun.contains(partition)));
         }
         Ok(begun)
@@ -145,9 +124,9 @@ impl LibrdkafkaReceiver {
         let mut gathered = Gathered::default();
         let (mut until, started) = (Instant::now() + WAIT, Instant::now());
         while gathered.bytes < CALL_SIZE {
-            let Some((client, _)) = &self.client else { break };
+            let Some(alive) = self.life.alive() else { break };
             let left = until.saturating_duration_since(Instant::now());
-            let Some(event) = client.poll(left) else { break };
+            let Some(event) = alive.client.poll(left) else { break };
             match event {
                 Ok(message) => take(&mut gathered, &mut self.cursors, &message),
                 Err(ClientError::PartitionEOF(partition)) => {
@@ -207,15 +186,15 @@ impl LibrdkafkaReceiver {
 
     /// One edge of each partition: its first offset or the one after its last.
     fn edges(&self, topic: &str, partitions: &[i32], edge: Offset) -> Result<BTreeMap<i32, i64>, KafkaError> {
-        let Some((client, _)) = &self.client else { return Ok(BTreeMap::new()) };
+        let Some(alive) = self.life.alive() else { return Ok(BTreeMap::new()) };
         let failed = |error: ClientError| {
-            client.context().trouble().unwrap_or_else(|| trouble::of_metadata(&error, &self.settings))
+            alive.context.trouble().unwrap_or_else(|| trouble::of_metadata(&error, &self.settings))
         };
         let mut list = TopicPartitionList::new();
         for partition in partitions {
             list.add_partition_offset(topic, *partition, edge).map_err(failed)?;
         }
-        let found = client.offsets_for_times(list, EDGE_LIMIT).map_err(failed)?;
+        let found = alive.client.offsets_for_times(list, EDGE_LIMIT).map_err(failed)?;
         let offset = |it: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match (it.error(), it.offset()) {
             (Ok(()), Offset::Offset(offset)) => Some((it.partition(), offset)),
             _ => None,
@@ -224,9 +203,10 @@ impl LibrdkafkaReceiver {
     }
 
     fn ask_offsets(&mut self, topic: &str) -> Result<BTreeMap<i32, OffsetRange>, KafkaError> {
-        self.look_at_files();
-        self.client()?;
-        let client = self.client.as_ref().map(|(client, _)| client).ok_or_else(no_client)?;
+        if self.life.is_outdated(&self.settings) {
+            self.restart();
+        }
+        let client = Arc::clone(&self.client()?.client);
         let partitions = topics::ask(client.client(), topic, &self.settings, ASK_LIMIT, || self.hear())?;
         let led: Vec<i32> = partitions.iter().filter(|it| it.has_leader).map(|it| it.number).collect();
         if led.is_empty() {
@@ -248,17 +228,13 @@ impl LibrdkafkaReceiver {
 
     /// Lets the library tell what it has to tell beside messages.
     fn hear(&self) {
-        if let Some((client, _)) = &self.client
+        if let Some(alive) = self.life.alive()
             && self.cursors.is_empty()
         {
             // Without a moment to wait it would end at the first of its log lines.
-            while client.poll(HEARING).is_some() {}
+            while alive.client.poll(HEARING).is_some() {}
         }
     }
-}
-
-fn no_client() -> KafkaError {
-    KafkaError::Connection("there is no client".to_owned())
 }
 
 fn take(gathered: &mut Gathered, cursors: &mut BTreeMap<i32, i64>, message: &BorrowedMessage<'_>) {
@@ -277,7 +253,7 @@ fn take(gathered: &mut Gathered, cursors: &mut BTreeMap<i32, i64>, message: &Bor
 impl Receiver for LibrdkafkaReceiver {
     fn offsets(&mut self, topic: &str) -> Result<BTreeMap<i32, OffsetRange>, KafkaError> {
         let answer = self.ask_offsets(topic);
-        if self.sickness.is_hopeless(&answer) {
+        if self.life.is_hopeless(&answer) {
             self.restart();
         }
         answer
@@ -285,8 +261,8 @@ impl Receiver for LibrdkafkaReceiver {
 
     fn fetch(&mut self, topic: &str, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError> {
         let begun = self.direct(topic, positions)?;
-        if let Some((client, _)) = &self.client {
-            client.context().forget_trouble();
+        if let Some(alive) = self.life.alive() {
+            alive.context.forget_trouble();
         }
         let gathered = self.gather(&begun)?;
         let is_out_of_range = gathered.is_out_of_range;
@@ -296,8 +272,7 @@ impl Receiver for LibrdkafkaReceiver {
             told.extend(self.find_out_of_range(topic, positions)?);
             return Ok(told);
         }
-        let trouble = self.client.as_ref().and_then(|(client, _)| client.context().trouble());
-        match trouble {
+        match self.life.trouble() {
             Some(error) if told.is_empty() => {
                 if matches!(error, KafkaError::Setup(_)) {
                     self.restart();
@@ -325,8 +300,7 @@ impl Receiver for LibrdkafkaReceiver {
         for (partition, next) in positions {
             list.add_partition_offset(topic, *partition, Offset::Offset(*next)).map_err(failed)?;
         }
-        self.client()?;
-        let client = self.client.as_ref().map(|(client, _)| Arc::clone(client)).ok_or_else(no_client)?;
+        let client = Arc::clone(&self.client()?.client);
         // The library waits without a limit while the group has no coordinator: so in a thread, which may be left behind.
         let (tell, told) = channel();
         thread::Builder::new()
@@ -346,14 +320,12 @@ impl Receiver for LibrdkafkaReceiver {
     }
 
     fn connects(&self) -> u64 {
-        let lost = self.client.as_ref().map_or(0, |(client, _)| client.context().lost());
-        self.made + self.lost + lost
+        self.life.connects()
     }
 }
 
 impl Drop for LibrdkafkaReceiver {
     fn drop(&mut self) {
-        self.restart();
-        self.ending.wait();
+        self.life.end_and_wait();
     }
 }

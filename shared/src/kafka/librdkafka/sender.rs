@@ -10,8 +10,9 @@ use rdkafka::producer::{BaseRecord, NoCustomPartitioner, Producer as _, Threaded
 
 use super::super::{Delivery, KafkaError, Record, Sender};
 use super::context::{Context, Flight};
-use super::settings::{BATCH_LIMIT, Files, Settings};
-use super::{ASK_LIMIT, CALL_LIMIT, Ending, Sickness, topics, trouble};
+use super::life::{Alive, Life};
+use super::settings::{BATCH_LIMIT, Settings};
+use super::{ASK_LIMIT, CALL_LIMIT, topics, trouble};
 use crate::config::{KafkaConfig, Security};
 
 /// How long the others wait for partitions whose broker says nothing. Those stay in flight.
@@ -24,63 +25,39 @@ type Client = ThreadedProducer<Context, NoCustomPartitioner>;
 /// Sends through librdkafka. Connects on first use.
 pub(in super::super) struct LibrdkafkaSender {
     settings: Settings,
-    client: Option<(Client, Files)>,
+    life: Life<Client>,
     /// What was handed over, by partition, in order.
     flights: BTreeMap<i32, VecDeque<Arc<Flight>>>,
     /// Less than [`BATCH_LIMIT`] once a broker found that too large.
     batch_limit: usize,
-    /// How many clients there have been, and how many connections those before this one lost.
-    made: u64,
-    lost: u64,
-    sickness: Sickness,
-    ending: Ending,
 }
 
 impl LibrdkafkaSender {
     /// Nothing is connected yet.
     pub(in super::super) fn new(config: &KafkaConfig, security: &Security) -> Self {
-        let settings = Settings::new(config, security);
         Self {
-            settings,
-            client: None,
+            settings: Settings::new(config, security),
+            life: Life::new(),
             flights: BTreeMap::new(),
             batch_limit: BATCH_LIMIT,
-            made: 0,
-            lost: 0,
-            sickness: Sickness::default(),
-            ending: Ending::default(),
         }
     }
 
     /// The client there is, or a new one where there is none or it is dead.
-    fn client(&mut self) -> Result<&Client, KafkaError> {
-        if self.client.as_ref().is_some_and(|(client, _)| client.context().is_dead()) {
+    fn client(&mut self) -> Result<&Alive<Client>, KafkaError> {
+        if self.life.is_dead() {
             self.restart();
         }
-        if self.client.is_none() {
-            let files = self.settings.files();
-            let context = Context::new(&self.settings);
-            let client = self.settings.producer(self.batch_limit)?.create_with_context(context);
-            self.client = Some((client.map_err(|error| trouble::of_creation(&error, &self.settings))?, files));
-            self.made += 1;
-        }
-        self.client.as_ref().map(|(client, _)| client).ok_or_else(|| KafkaError::Connection("no client".to_owned()))
-    }
-
-    /// Gives the client up when the certificates on disk are others. Asked now and then, and not for each record.
-    fn look_at_files(&mut self) {
-        let files = self.settings.files();
-        if self.client.as_ref().is_some_and(|(_, read)| *read != files) {
-            self.restart();
-        }
+        let (settings, batch_limit) = (&self.settings, self.batch_limit);
+        self.life.ensure(settings, |context| {
+            let client = settings.producer(batch_limit)?.create_with_context(context);
+            client.map_err(|error| trouble::of_creation(&error, settings))
+        })
     }
 
     /// Makes the next call begin with a new client. What is in flight will be handed over again.
     fn restart(&mut self) {
-        if let Some((client, _)) = self.client.take() {
-            self.lost += client.context().lost();
-            self.ending.begin(client);
-        }
+        self.life.end();
         self.flights.clear();
     }
 
@@ -93,9 +70,9 @@ impl LibrdkafkaSender {
         let mut result = Ok(());
         // While some of it is open after a failure nothing later follows, so that the order stays.
         if !flights.iter().any(|flight| matches!(flight.outcome.get(), Some(Err(_)))) {
-            let client = self.client()?;
+            let alive = self.client()?;
             for record in records.iter().skip(flights.len()) {
-                match hand_to(client, topic, record) {
+                match hand_to(alive, topic, record) {
                     Ok(flight) => flights.push_back(flight),
                     Err(code) => {
                         result = Err(code);
@@ -128,7 +105,7 @@ impl LibrdkafkaSender {
 
     /// What a code means for a partition, and what the next call must do otherwise.
     fn refusal(&mut self, code: RDKafkaErrorCode, partition: i32) -> KafkaError {
-        let known = self.client.as_ref().and_then(|(client, _)| client.context().trouble());
+        let known = self.life.trouble();
         if code == RDKafkaErrorCode::MessageSizeTooLarge {
             return self.shrink();
         }
@@ -158,10 +135,10 @@ impl LibrdkafkaSender {
     /// have in flight stays there.
     fn await_reports(&mut self, asked: &BTreeMap<i32, Vec<&Record<'_>>>, delivery: &mut Delivery) {
         let mut begun = Instant::now();
-        while let Some((client, _)) = &self.client {
-            let reported = client.context().wait_for_reports(LOOK);
-            let is_dead = client.context().is_dead();
-            let is_setup = matches!(client.context().trouble(), Some(KafkaError::Setup(_)));
+        while let Some(alive) = self.life.alive() {
+            let reported = alive.context.wait_for_reports(LOOK);
+            let is_dead = alive.context.is_dead();
+            let is_setup = matches!(alive.context.trouble(), Some(KafkaError::Setup(_)));
             for (partition, records) in asked {
                 if !delivery.contains_key(partition)
                     && let Some(outcome) = self.outcome(*partition, records.len())
@@ -180,7 +157,7 @@ impl LibrdkafkaSender {
                 break;
             }
         }
-        let trouble = self.client.as_ref().and_then(|(client, _)| client.context().trouble());
+        let trouble = self.life.trouble();
         for partition in asked.keys() {
             let open = || match &trouble {
                 Some(error @ (KafkaError::Setup(_) | KafkaError::Unreachable { .. })) if !is_silent(error) => {
@@ -215,17 +192,17 @@ fn is_same(record: &Record<'_>, flight: &Flight) -> bool {
     record.value == &*flight.value && record.key == &*flight.key
 }
 
-fn hand_to(client: &Client, topic: &str, record: &Record<'_>) -> Result<Arc<Flight>, RDKafkaErrorCode> {
+fn hand_to(alive: &Alive<Client>, topic: &str, record: &Record<'_>) -> Result<Arc<Flight>, RDKafkaErrorCode> {
     let flight = Arc::new(Flight { key: record.key.into(), value: record.value.into(), outcome: Default::default() });
     let message = BaseRecord::with_opaque_to(topic, Arc::clone(&flight))
         .partition(record.partition)
         .key(record.key)
         .payload(record.value);
-    client.context().depart();
-    match client.send(message) {
+    alive.context.depart();
+    match alive.client.send(message) {
         Ok(()) => Ok(flight),
         Err((error, _)) => {
-            client.context().stay();
+            alive.context.stay();
             Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))
         }
     }
@@ -233,19 +210,20 @@ fn hand_to(client: &Client, topic: &str, record: &Record<'_>) -> Result<Arc<Flig
 
 impl Sender for LibrdkafkaSender {
     fn partition_count(&mut self, topic: &str) -> Result<u32, KafkaError> {
-        self.look_at_files();
+        if self.life.is_outdated(&self.settings) {
+            self.restart();
+        }
         let settings = self.settings.clone();
-        let client = self.client()?;
-        let counted = topics::ask(client.client(), topic, &settings, ASK_LIMIT, || ());
-        let counted = match counted {
-            Err(KafkaError::NoTopic { .. }) => topics::create(topic, &settings)
-                .and_then(|()| topics::ask(client.client(), topic, &settings, ASK_LIMIT, || ())),
+        let alive = self.client()?;
+        let ask = || topics::ask(alive.client.client(), topic, &settings, ASK_LIMIT, || ());
+        let counted = match ask() {
+            Err(KafkaError::NoTopic { .. }) => topics::create(topic, &settings).and_then(|()| ask()),
             counted => counted,
         };
         if counted.is_ok() {
-            client.context().forget_trouble();
+            alive.context.forget_trouble();
         }
-        if self.sickness.is_hopeless(&counted) {
+        if self.life.is_hopeless(&counted) {
             self.restart();
         }
         counted.map(|partitions| u32::try_from(partitions.len()).unwrap_or(u32::MAX))
@@ -267,14 +245,12 @@ impl Sender for LibrdkafkaSender {
     }
 
     fn connects(&self) -> u64 {
-        let lost = self.client.as_ref().map_or(0, |(client, _)| client.context().lost());
-        self.made + self.lost + lost
+        self.life.connects()
     }
 }
 
 impl Drop for LibrdkafkaSender {
     fn drop(&mut self) {
-        self.restart();
-        self.ending.wait();
+        self.life.end_and_wait();
     }
 }
