@@ -78,7 +78,8 @@ fn rows_that_another_session_locks_only_hold_up_the_work() {
     let consumers = [pipeline.consumer(), pipeline.consumer()];
     let producer = pipeline.producer();
     wait_for_shares(&pipeline, &[3, 3]);
-    pipeline.wait_for_more_rows(300);
+    // Only a row that is there can be locked.
+    pipeline.wait_for_each_site();
     let mut other = pipeline.database();
     for rows in ["site_status", "partition_offset", "site_version, dirty_hour"] {
         other.run(&format!("BEGIN; SELECT FROM {rows} FOR UPDATE"));

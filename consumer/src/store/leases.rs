@@ -55,14 +55,17 @@ pub fn announce(tx: &mut Tx<'_>, topic: &str, owner: Uuid, lease: Duration) -> R
     Ok(())
 }
 
-/// Prolongs what `owner` holds, and returns it.
+/// Prolongs what `owner` holds, and returns it. Locks in the order of partitions, as [`super::offsets::advance`] does: else a
+/// consumer's own two threads would meet in deadlocks.
 ///
 /// # Errors
 /// When the statement fails.
 pub fn renew(tx: &mut Tx<'_>, topic: &str, owner: Uuid, lease: Duration) -> Result<Vec<Lease>, StoreError> {
     let rows = tx.query(
-        "UPDATE partition_offset SET expires_at = clock_timestamp() + $3 * interval '1 s'
-         WHERE topic = $1 AND owner = $2 RETURNING partition, epoch, next_offset, anchor",
+        "UPDATE partition_offset p SET expires_at = clock_timestamp() + $3 * interval '1 s'
+         FROM (SELECT partition FROM partition_offset WHERE topic = $1 AND owner = $2 ORDER BY partition FOR UPDATE) held
+         WHERE p.topic = $1 AND p.partition = held.partition
+         RETURNING p.partition, p.epoch, p.next_offset, p.anchor",
         &[&topic, &owner, &lease.as_secs_f64()],
     )?;
     rows.iter().map(Lease::read).collect()

@@ -57,6 +57,8 @@ pub fn advance(
          SET next_offset = m.next_offset, anchor = m.anchor, expires_at = clock_timestamp() + $8 * interval '1 s'
          FROM unnest($3::int[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bytea[])
               AS m (partition, epoch, expected, next_offset, anchor)
+              JOIN (SELECT partition FROM partition_offset WHERE topic = $1 AND owner = $2 AND partition = ANY ($3)
+                    ORDER BY partition FOR UPDATE) locked USING (partition)
          WHERE p.topic = $1 AND p.owner = $2 AND p.partition = m.partition AND p.epoch = m.epoch
            AND p.next_offset = m.expected
          RETURNING p.partition",

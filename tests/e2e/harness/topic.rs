@@ -106,7 +106,8 @@ impl Topic {
             for fetched in receiver.fetch(&self.config.topic, &positions).unwrap() {
                 let partition = fetched.partition;
                 for isitup_shared::kafka::Message { offset, value } in fetched.messages.unwrap() {
-                    next.insert(partition, offset + 1);
+                    let expected = next.insert(partition, offset + 1);
+                    assert_eq!(Some(offset), expected, "offsets of partition {partition} were passed over");
                     read.entry(partition).or_default().push(Message { partition, offset, value });
                 }
             }

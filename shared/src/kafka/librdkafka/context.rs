@@ -7,6 +7,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use super::super::KafkaError;
@@ -137,7 +138,9 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, flight: Arc<Flight>) {
         let outcome = match result {
-            Ok(_) => Ok(()),
+            Ok(stored) if stored.offset() >= 0 => Ok(()),
+            // Stored nowhere that anybody could name: what the library concludes is no proof.
+            Ok(_) => Err(RDKafkaErrorCode::NoOffset),
             Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)),
         };
         // Each record has one report.

@@ -260,6 +260,9 @@ impl Receiver for LibrdkafkaReceiver {
     }
 
     fn fetch(&mut self, topic: &str, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError> {
+        if positions.is_empty() {
+            return Ok(Vec::new());
+        }
         let begun = self.direct(topic, positions)?;
         if let Some(alive) = self.life.alive() {
             alive.context.forget_trouble();

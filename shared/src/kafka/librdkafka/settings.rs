@@ -12,8 +12,8 @@ use super::super::KafkaError;
 use crate::config::{Credential, KafkaConfig, KafkaTls, Security, TopicShape};
 use crate::secret::Secret;
 
-/// The most bytes of a batch. Five may be under way to a broker at once, and whatever else is asked of it waits behind them:
-/// so that a slow line, too, gets all of it through in time.
+/// The most bytes of a batch. Whatever else is asked of a broker waits behind the one that is under way to it: so that a slow
+/// line, too, gets all of it through in time.
 pub(super) const BATCH_LIMIT: usize = 64 << 10;
 /// The most bytes of a partition, and of all, in an answer to a fetch; for the same reason. A larger record comes alone.
 const PARTITION_LIMIT: usize = 64 << 10;
@@ -84,7 +84,11 @@ impl Settings {
         config
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            // What there is is sent at once; while five requests are under way, the rest gathers into batches by itself.
+            // Of a producer that it has not met in a partition yet, a broker takes records from any number on. So where the first
+            // batch was refused (by one that did not know yet that it leads), the second was stored; and the library took the
+            // first for stored, too: "implicitly acked by subsequent batch success". Seen with new topics: the event was gone.
+            .set("max.in.flight.requests.per.connection", "1")
+            // What there is is sent at once; while a request is under way, the rest gathers into batches by itself.
             .set("linger.ms", "0")
             .set("batch.size", batch_limit.to_string())
             // The broker's limit counts, not one of our own.

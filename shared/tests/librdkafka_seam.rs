@@ -1,0 +1,74 @@
+//! librdkafka against the cluster that comes with it for tests, which gives at will the answers that a real one gives seldom.
+
+#![cfg(feature = "librdkafka")]
+#![allow(clippy::unwrap_used, reason = "in a test a failed step may well end it, in its helpers too")]
+
+use std::time::{Duration, Instant};
+
+use isitup_shared::config::{Format, KafkaClient, KafkaConfig, Security, TopicShape};
+use isitup_shared::kafka::{Record, Sender, receiver, sender};
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn config(brokers: String) -> KafkaConfig {
+    KafkaConfig {
+        brokers: vec![brokers],
+        topic: "checks".into(),
+        client: KafkaClient::Librdkafka(Security::Plaintext),
+        format: Format::Json,
+        create_topic: TopicShape { partitions: 1, replication_factor: 1 },
+    }
+}
+
+/// Sends until all is acknowledged, as the publisher does.
+fn deliver(sender: &mut dyn Sender, topic: &str, values: &[String]) {
+    let records: Vec<Record<'_>> =
+        values.iter().map(|value| Record { partition: 0, key: b"site", value: value.as_bytes() }).collect();
+    let began = Instant::now();
+    while !matches!(sender.send(topic, &records).get(&0), Some(Ok(()))) {
+        assert!(began.elapsed() < DEADLINE, "not delivered");
+    }
+}
+
+fn values_of(config: &KafkaConfig, topic: &str) -> Vec<String> {
+    let mut receiver = receiver(config);
+    let end = receiver.offsets(topic).unwrap()[&0].latest;
+    let (mut next, mut read, began) = (0, Vec::new(), Instant::now());
+    while next < end {
+        assert!(began.elapsed() < DEADLINE, "only {next} of {end} were read");
+        for fetched in receiver.fetch(topic, &[(0, next)]).unwrap() {
+            for message in fetched.messages.unwrap() {
+                next = message.offset + 1;
+                read.push(String::from_utf8(message.value).unwrap());
+            }
+        }
+    }
+    read
+}
+
+/// Of a producer that it has not met in a partition yet, a broker takes records from any number on. So one that refuses the first
+/// batch, as it has not heard yet that it leads, stores the second; and librdkafka would take the first for stored, too.
+#[test]
+fn a_batch_that_is_refused_is_sent_again_before_any_other() {
+    let cluster = MockCluster::new(1).unwrap();
+    for topic in ["other", "checks"] {
+        cluster.create_topic(topic, 1, 1).unwrap();
+    }
+    let config = config(cluster.bootstrap_servers());
+    let mut sender = sender(&config);
+    assert_eq!(sender.partition_count("checks").unwrap(), 1);
+    // So that it is connected, with a number of its own.
+    deliver(&mut *sender, "other", &["first".to_owned()]);
+
+    // Long enough for a second batch to be under way, were that allowed; and so large are the records that the library has sent
+    // the first before it is given the next.
+    cluster.broker_round_trip_time(1, Duration::from_millis(300)).unwrap();
+    cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION]);
+    let sent: Vec<String> = (0..10).map(|number| format!("{number:>60000}")).collect();
+    deliver(&mut *sender, "checks", &sent);
+    cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
+    let stored: Vec<String> = values_of(&config, "checks").iter().map(|value| value.trim().to_owned()).collect();
+    assert_eq!(stored, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
+}
