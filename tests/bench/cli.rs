@@ -29,6 +29,9 @@ pub(crate) struct Cli {
     /// Events for the store
     #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1000..))]
     pub(crate) events: u64,
+    /// The client by which the services speak to Kafka
+    #[arg(long, value_enum, default_value_t = KafkaClient::KafkaRust)]
+    pub(crate) client: KafkaClient,
     /// Cargo says this to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -38,7 +41,26 @@ const EXAMPLES: &str = "\
 Examples:
   make bench                           all of it, some seven minutes
   make bench ARGS=\"http https\"         two parts
+  make bench ARGS=\"--client librdkafka\" over the other client
   make bench ARGS=\"store --json\"       for programs";
+
+/// The values of `kafka.client`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KafkaClient {
+    /// kafka-rust
+    KafkaRust,
+    /// librdkafka
+    Librdkafka,
+}
+
+impl fmt::Display for KafkaClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KafkaRust => "kafka-rust",
+            Self::Librdkafka => "librdkafka",
+        })
+    }
+}
 
 /// What can be measured by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -60,12 +60,12 @@ impl Plan {
 
     /// Writes the configuration of both services, which shall listen on `listen`.
     pub(crate) fn write(&self, setting: &Setting, listen: SocketAddr) -> Result<PathBuf> {
-        let (kafka, postgres) = (setting.stack.kafka(), setting.stack.postgres_url());
+        let (kafka, client, postgres) = (setting.stack.kafka(), setting.client, setting.stack.postgres_url());
         let spool = setting.folder().join(format!("spool-{}", self.name));
         let (topic, schema, interval) = (self.topic(), self.schema(), self.interval.as_millis());
         let mut text = format!(
             "log: {{level: warn}}\n\
-             kafka: {{brokers: ['{kafka}'], topic: {topic}}}\n\
+             kafka: {{brokers: ['{kafka}'], topic: {topic}, client: {client}}}\n\
              postgres: {{url: '{postgres}', schema: {schema}}}\n\
              producer: {{location: bench, spool: {{path: '{}'}}, listen: '{listen}'}}\n\
              consumer: {{listen: '{listen}'}}\n\

@@ -21,6 +21,8 @@ pub(crate) struct Setting {
     pub(crate) seconds: u64,
     pub(crate) rate: u32,
     pub(crate) events: u64,
+    /// That of the services.
+    pub(crate) client: cli::KafkaClient,
     folder: TempDir,
 }
 
@@ -32,8 +34,8 @@ impl Setting {
         cli::complain("starting Kafka and PostgreSQL ...");
         let stack = Stack::start_with(&binary("isitup-dev")?, &options)?;
         let target = Target::start(folder.path())?;
-        let Cli { rounds, seconds, rate, events, .. } = *cli;
-        Ok(Self { stack, target, rounds, seconds, rate, events, folder })
+        let Cli { rounds, seconds, rate, events, client, .. } = *cli;
+        Ok(Self { stack, target, rounds, seconds, rate, events, client, folder })
     }
 
     /// A folder that vanishes at the end.
@@ -52,7 +54,7 @@ impl Setting {
         process::parent(backend.unsigned_abs())
     }
 
-    /// How the services' own client reaches Kafka.
+    /// How the bench itself reaches Kafka.
     pub(crate) fn kafka(&self, topic: &str) -> KafkaConfig {
         KafkaConfig {
             client: KafkaClient::KafkaRust,

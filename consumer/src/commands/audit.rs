@@ -1,9 +1,11 @@
 //! `audit`: the proof that no event is missing or doubled.
 
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use comfy_table::Table;
+use isitup_shared::shutdown::Shutdown;
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -14,6 +16,10 @@ use crate::store::audit::{self, ProducerAudit, Range};
 use crate::store::gaps::{self, Truncation};
 use crate::store::jumps::{self, OffsetJump};
 use crate::store::{Store, StoreError};
+
+/// For so long a number may be on its way while later ones are stored already, and how often that is looked at.
+const ON_THEIR_WAY: Duration = Duration::from_secs(5);
+const AGAIN: Duration = Duration::from_millis(250);
 
 /// Options of `audit`.
 #[derive(Clone, Copy, Debug, Args)]
@@ -41,7 +47,7 @@ pub(crate) fn run(context: &Context, args: AuditArgs) -> Result<Answer, CommandE
         return Err(CommandError::Usage(mistake.into()));
     }
     let store = context.store()?;
-    if args.accept_truncation && !accept(&store)? {
+    if args.accept_truncation && !accept(&store, &look(&store, &context.shutdown)?.producers)? {
         print("no truncation of the topic is waiting to be accepted: nothing was declared")?;
         return Ok(Answer::No);
     }
@@ -49,7 +55,7 @@ pub(crate) fn run(context: &Context, args: AuditArgs) -> Result<Answer, CommandE
         print("no jump of an offset is waiting to be accepted")?;
         return Ok(Answer::No);
     }
-    let found = read(&store)?;
+    let found = look(&store, &context.shutdown)?;
     let is_well = found.is_well();
     if args.json {
         print(&serde_json::to_string(&Answered { ok: is_well, found: &found }).map_err(std::io::Error::from)?)?;
@@ -89,9 +95,27 @@ impl Found {
         self.is_counted() && !self.offset_jumps.iter().any(OffsetJump::is_fault)
     }
 
+    fn is_complete(&self) -> bool {
+        self.producers.iter().all(|producer| producer.missing == 0)
+    }
+
     fn is_counted(&self) -> bool {
         self.producers.iter().all(|producer| producer.missing == 0 && producer.doubled == 0)
     }
+}
+
+/// What there is, and of what is missing only that which stays so: the numbers of a producer that runs come over several
+/// partitions, not one after the other.
+fn look(store: &Store, shutdown: &Shutdown) -> Result<Found, StoreError> {
+    let (mut found, began) = (read(store)?, Instant::now());
+    while !found.is_complete() && began.elapsed() < ON_THEIR_WAY && !shutdown.wait(AGAIN) {
+        let before = std::mem::replace(&mut found, read(store)?);
+        for producer in &mut found.producers {
+            let known = before.producers.iter().find(|before| before.producer_id == producer.producer_id);
+            producer.keep_missing(known.map_or(&[], |known| &known.missing_ranges));
+        }
+    }
+    Ok(found)
 }
 
 fn read(store: &Store) -> Result<Found, StoreError> {
@@ -116,15 +140,15 @@ fn accept_jumps(store: &Store) -> Result<bool, StoreError> {
 }
 
 /// Declares what is missing, where there is a truncation that explains it. Whether there was one.
-fn accept(store: &Store) -> Result<bool, StoreError> {
+fn accept(store: &Store, producers: &[ProducerAudit]) -> Result<bool, StoreError> {
     let mut session = store.session()?;
     let mut tx = session.begin_long()?;
     if gaps::accept_truncations(&mut tx)? == 0 {
         return Ok(false);
     }
-    for producer in audit::all(&mut tx)? {
-        for (first, last) in producer.missing_ranges {
-            gaps::declare_lost(&mut tx, producer.producer_id, first, last)?;
+    for producer in producers {
+        for (first, last) in &producer.missing_ranges {
+            gaps::declare_lost(&mut tx, producer.producer_id, *first, *last)?;
         }
     }
     tx.commit()?;

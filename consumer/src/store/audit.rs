@@ -31,6 +31,31 @@ pub struct ProducerAudit {
     pub doubled_ranges: Vec<Range>,
 }
 
+impl ProducerAudit {
+    /// Takes for missing only what is in these ranges, too; which are in order.
+    pub fn keep_missing(&mut self, ranges: &[Range]) {
+        self.missing_ranges = common(&self.missing_ranges, ranges);
+        self.missing = self.missing_ranges.iter().map(|(first, last)| last - first + 1).sum();
+    }
+}
+
+/// What is in both of two lists of ranges, each in order.
+fn common(mut ours: &[Range], mut theirs: &[Range]) -> Vec<Range> {
+    let mut both = Vec::new();
+    while let ([our, our_rest @ ..], [their, their_rest @ ..]) = (ours, theirs) {
+        let (first, last) = (our.0.max(their.0), our.1.min(their.1));
+        if first <= last {
+            both.push((first, last));
+        }
+        if our.1 <= their.1 {
+            ours = our_rest;
+        } else {
+            theirs = their_rest;
+        }
+    }
+    both
+}
+
 /// The audit of all producers.
 ///
 /// # Errors
@@ -63,4 +88,23 @@ fn read(row: &Row) -> Result<ProducerAudit, StoreError> {
         missing_ranges: ranges(7)?,
         doubled_ranges: ranges(9)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_is_what_was_missing_before_too() {
+        for (ours, theirs, both) in [
+            (&[(1, 3), (7, 9)][..], &[(2, 8)][..], &[(2, 3), (7, 8)][..]),
+            (&[(1, 1)], &[], &[]),
+            (&[], &[(1, 1)], &[]),
+            (&[(1, 2), (4, 4)], &[(3, 3), (5, 9)], &[]),
+            (&[(1, 9)], &[(1, 1), (3, 4), (9, 12)], &[(1, 1), (3, 4), (9, 9)]),
+        ] {
+            assert_eq!(common(ours, theirs), both, "{ours:?} and {theirs:?}");
+            assert_eq!(common(theirs, ours), both, "{theirs:?} and {ours:?}");
+        }
+    }
 }
