@@ -123,6 +123,10 @@ impl Pipeline<'_> {
     fn round(&mut self) -> Result<(), Trouble> {
         let is_unchecked = |held: &BTreeMap<i32, Held>| held.values().any(|held| !held.is_checked);
         let held = self.assignment.snapshot();
+        if held.is_empty() {
+            // What others have now is not to be read ahead here.
+            self.receiver.fetch(self.topic, &[])?;
+        }
         let mut failure = None;
         if is_unchecked(&held) || self.discovered.is_none_or(|at| at.elapsed() >= DISCOVERY) {
             let ranges = self.discover()?;
@@ -189,6 +193,10 @@ impl Pipeline<'_> {
 
     /// Looks whether the last records that were read are still there, in one call for all partitions.
     fn check_anchors(&mut self, anchored: &BTreeMap<i32, (&Held, i64)>) -> Result<Option<KafkaError>, Trouble> {
+        if anchored.is_empty() {
+            // To read nothing would end what is being read ahead.
+            return Ok(None);
+        }
         let positions: Vec<(i32, i64)> =
             anchored.iter().map(|(partition, (held, _))| (*partition, held.next - 1)).collect();
         let mut failure = None;

@@ -143,7 +143,7 @@ impl Trip {
         })
     }
 
-    /// What was published a moment ago is not missing but on its way, so the answer may take a while to be yes.
+    /// Some seconds `audit` itself waits for what is on its way; after a crash the lease must run out first.
     fn audit(&self) -> Result<String> {
         let until = Instant::now() + STEP_LIMIT;
         loop {

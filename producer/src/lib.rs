@@ -48,15 +48,15 @@ use spool::{Ledger, Spool, SpoolGauge};
 use verdict::Jury;
 use workers::{SiteState, Workers};
 
-/// The end of the process takes at most 8 s: 5 s for checks in flight, and what these leave. So, counted from its beginning,
-/// the last flush and the last publishing end then.
-const END_OF_FLUSH: Duration = Duration::from_secs(6);
-const END_OF_PUBLISHING: Duration = Duration::from_secs(7);
-/// But however much time is left, what is silent that long answers no more; and each has some time.
-const MOST_TO_END: Duration = Duration::from_secs(3);
+/// The end of the process takes at most 8 s, where the disk answers: 5 s for checks in flight, and what these leave. So, counted
+/// from its beginning, the last flush and the last publishing are over then.
+const END_OF_FLUSH: Duration = Duration::from_millis(5_800);
+const END_OF_PUBLISHING: Duration = Duration::from_millis(6_500);
+/// Each has some time however late it is, and no more than is needed however early.
 const LEAST_TO_END: Duration = Duration::from_millis(500);
-/// For a call that began just before its end.
-const LAST_CALL: Duration = Duration::from_millis(500);
+const MOST_TO_END: Duration = Duration::from_secs(3);
+/// After the publishing: for a call that began just before its end, and for the client to end its threads.
+const END_OF_CLIENT: Duration = Duration::from_millis(1_200);
 
 /// The dispatcher looks at the schedule each second, unless the spool cannot be written.
 const MOST_BETWEEN_LOOKS: Duration = Duration::from_secs(60);
@@ -116,23 +116,24 @@ pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -
     let _told = supervision::begin(health, shutdown).context("starting the thread that tells systemd")?;
     dispatcher.run(shutdown, &dispatcher_heart);
     let begun = shutdown.triggered_at().unwrap_or_else(Instant::now);
-    spool.flush(time_left(begun + END_OF_FLUSH));
-    publishing.finish(time_left(begun + END_OF_PUBLISHING));
+    spool.flush(deadline(begun + END_OF_FLUSH));
+    publishing.finish(deadline(begun + END_OF_PUBLISHING));
     spool.finish();
     log::info!("stopped");
     Ok(())
 }
 
-/// How long something may take that is to be over at `end`.
-fn time_left(end: Instant) -> Duration {
-    end.saturating_duration_since(Instant::now()).clamp(LEAST_TO_END, MOST_TO_END)
+/// Until when to wait for something that begins now, and is to be over at `end`.
+fn deadline(end: Instant) -> Instant {
+    let now = Instant::now();
+    end.clamp(now + LEAST_TO_END, now + MOST_TO_END)
 }
 
 /// The publisher's thread.
 struct Publishing {
     stop: Shutdown,
-    /// Takes how long the rest may take.
-    rest: Sender<Duration>,
+    /// Takes until when the rest may be published.
+    deadline: Sender<Instant>,
     ended: Receiver<()>,
 }
 
@@ -140,24 +141,24 @@ impl Publishing {
     fn start(mut publisher: Publisher, heart: Heartbeat) -> io::Result<Self> {
         let stop = Shutdown::new();
         let (end, ended) = bounded::<()>(1);
-        let (rest, time) = bounded(1);
+        let (deadline, until) = bounded(1);
         let on_stop = stop.clone();
         thread::Builder::new().name("publisher".into()).spawn(move || {
             publisher.run(&on_stop, &heart);
-            publisher.drain(Instant::now() + time.recv().unwrap_or(LEAST_TO_END));
+            publisher.drain(until.recv().unwrap_or_else(|_| Instant::now()));
             // The process is not to end while a client's threads do.
             drop(publisher);
             drop(end);
         })?;
-        Ok(Self { stop, rest, ended })
+        Ok(Self { stop, deadline, ended })
     }
 
-    /// Publishes what is left, for `at_most`. A broker that keeps silent is left to the end of the process.
-    fn finish(self, at_most: Duration) {
+    /// Publishes what is left, until `deadline`. A broker that keeps silent is left to the end of the process.
+    fn finish(self, deadline: Instant) {
         // The thread has ended already where it takes this no more, which is seen below.
-        let _ = self.rest.send(at_most);
+        let _ = self.deadline.send(deadline);
         self.stop.trigger();
-        if self.ended.recv_timeout(at_most + LAST_CALL) == Err(RecvTimeoutError::Timeout) {
+        if self.ended.recv_deadline(deadline + END_OF_CLIENT) == Err(RecvTimeoutError::Timeout) {
             log::warn!("Kafka does not answer; the rest stays in the spool for the next start");
         }
     }

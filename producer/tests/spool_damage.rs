@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use isitup_producer::spool::{Ledger, Spool, Stored};
 use isitup_shared::config::{Format, SpoolConfig};
@@ -51,7 +51,7 @@ fn make(folder: &Path) -> UtcTime {
             ledger.open(slot);
             ledger.advance(slot);
             intake.put(draft(slot), vec![slot]);
-            handle.flush(Duration::from_secs(20));
+            handle.flush(Instant::now() + Duration::from_secs(20));
         }
         let taken = feed.take(usize::try_from(ACKNOWLEDGED).unwrap(), Duration::from_secs(5)).unwrap();
         if run == 0 {

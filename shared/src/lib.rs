@@ -9,7 +9,7 @@ pub mod heartbeat;
 pub mod http;
 pub mod kafka;
 pub mod logging;
-pub mod readiness;
+pub mod prerequisites;
 pub mod retry;
 pub mod secret;
 pub mod shutdown;

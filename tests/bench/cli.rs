@@ -30,8 +30,8 @@ pub(crate) struct Cli {
     #[arg(long, default_value_t = 300_000, value_parser = clap::value_parser!(u64).range(1000..))]
     pub(crate) events: u64,
     /// The client by which the services speak to Kafka
-    #[arg(long, value_enum, default_value_t = KafkaClient::KafkaRust)]
-    pub(crate) client: KafkaClient,
+    #[arg(long, value_enum, default_value_t = ServicesClient::KafkaRust)]
+    pub(crate) client: ServicesClient,
     /// Cargo says this to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -46,14 +46,14 @@ Examples:
 
 /// The values of `kafka.client`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum KafkaClient {
+pub(crate) enum ServicesClient {
     /// kafka-rust
     KafkaRust,
     /// librdkafka
     Librdkafka,
 }
 
-impl fmt::Display for KafkaClient {
+impl fmt::Display for ServicesClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::KafkaRust => "kafka-rust",

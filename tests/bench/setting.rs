@@ -22,7 +22,7 @@ pub(crate) struct Setting {
     pub(crate) rate: u32,
     pub(crate) events: u64,
     /// That of the services.
-    pub(crate) client: cli::KafkaClient,
+    pub(crate) client: cli::ServicesClient,
     folder: TempDir,
 }
 

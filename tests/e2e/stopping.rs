@@ -26,7 +26,7 @@ fn a_stopped_producer_finishes_checks_in_flight_cuts_off_hanging_ones_and_says_s
         .site_with("stuck", stuck.url(), "timeout: 30s");
     let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
     eventually("both are being checked", || slow.asked() > 0 && stuck.asked() > 0);
-    // At its end it has a second to publish the rest, which it keeps for the next start where Kafka was not reached yet.
+    // At its end it has some seconds to publish the rest, which it keeps for the next start where Kafka was not reached yet.
     producer.wait_until_published(1);
     let begin = Instant::now();
     let ended = producer.sigterm();

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use clap::Args;
 use comfy_table::Table;
 use isitup_shared::shutdown::Shutdown;
@@ -17,7 +18,7 @@ use crate::store::gaps::{self, Truncation};
 use crate::store::jumps::{self, OffsetJump};
 use crate::store::{Store, StoreError};
 
-/// For so long a number may be on its way while later ones are stored already, and how often that is looked at.
+/// Of a system that runs well no number is on its way for longer while later ones are stored, and how often that is looked at.
 const ON_THEIR_WAY: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -47,7 +48,7 @@ pub(crate) fn run(context: &Context, args: AuditArgs) -> Result<Answer, CommandE
         return Err(CommandError::Usage(mistake.into()));
     }
     let store = context.store()?;
-    if args.accept_truncation && !accept(&store, &look(&store, &context.shutdown)?.producers)? {
+    if args.accept_truncation && !accept(&store, &look(&store, &context.shutdown)?)? {
         print("no truncation of the topic is waiting to be accepted: nothing was declared")?;
         return Ok(Answer::No);
     }
@@ -105,11 +106,15 @@ impl Found {
 }
 
 /// What there is, and of what is missing only that which stays so: the numbers of a producer that runs come over several
-/// partitions, not one after the other.
-fn look(store: &Store, shutdown: &Shutdown) -> Result<Found, StoreError> {
+/// partitions, not one after the other. Of truncations those that were there before that.
+fn look(store: &Store, shutdown: &Shutdown) -> Result<Found, CommandError> {
     let (mut found, began) = (read(store)?, Instant::now());
-    while !found.is_complete() && began.elapsed() < ON_THEIR_WAY && !shutdown.wait(AGAIN) {
+    while !found.is_complete() && began.elapsed() < ON_THEIR_WAY {
+        if shutdown.wait(AGAIN) {
+            return Err(CommandError::Other(anyhow!("interrupted: what is missing may still be on its way")));
+        }
         let before = std::mem::replace(&mut found, read(store)?);
+        found.truncations = before.truncations;
         for producer in &mut found.producers {
             let known = before.producers.iter().find(|before| before.producer_id == producer.producer_id);
             producer.keep_missing(known.map_or(&[], |known| &known.missing_ranges));
@@ -139,14 +144,15 @@ fn accept_jumps(store: &Store) -> Result<bool, StoreError> {
     Ok(accepted > 0)
 }
 
-/// Declares what is missing, where there is a truncation that explains it. Whether there was one.
-fn accept(store: &Store, producers: &[ProducerAudit]) -> Result<bool, StoreError> {
+/// Declares what was found missing, where there is a truncation that explains it. Whether there was one.
+fn accept(store: &Store, found: &Found) -> Result<bool, StoreError> {
+    let Some(last) = found.truncations.iter().map(|truncation| truncation.recorded_at).max() else { return Ok(false) };
     let mut session = store.session()?;
     let mut tx = session.begin_long()?;
-    if gaps::accept_truncations(&mut tx)? == 0 {
+    if gaps::accept_truncations(&mut tx, last)? == 0 {
         return Ok(false);
     }
-    for producer in producers {
+    for producer in &found.producers {
         for (first, last) in &producer.missing_ranges {
             gaps::declare_lost(&mut tx, producer.producer_id, *first, *last)?;
         }

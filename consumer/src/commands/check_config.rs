@@ -3,7 +3,7 @@
 use clap::Args;
 use isitup_shared::config::PostgresConfig;
 use isitup_shared::kafka;
-use isitup_shared::readiness::Readiness;
+use isitup_shared::prerequisites::Prerequisites;
 use serde_json::{Value, json};
 
 use crate::config::Config;
@@ -27,19 +27,19 @@ pub(crate) struct CheckConfigArgs {
 /// # Errors
 /// When something is not there, or standard output cannot be written to.
 pub(crate) fn run(config: &Config, args: &CheckConfigArgs) -> Result<Answer, CommandError> {
-    let readiness = if args.connect { look(config) } else { Readiness::new() };
-    let text = if args.json { in_json(config, &readiness).to_string() } else { in_words(config, &readiness) };
+    let needed = if args.connect { look(config) } else { Prerequisites::new() };
+    let text = if args.json { in_json(config, &needed).to_string() } else { in_words(config, &needed) };
     print(&text)?;
-    readiness.missing().map_or(Ok(Answer::Yes), |missing| Err(CommandError::NotThere(missing)))
+    needed.missing().map_or(Ok(Answer::Yes), |missing| Err(CommandError::NotThere(missing)))
 }
 
-fn look(config: &Config) -> Readiness {
-    let mut readiness = Readiness::new();
-    readiness.note("kafka", kafka::try_receiving(&config.kafka));
+fn look(config: &Config) -> Prerequisites {
+    let mut needed = Prerequisites::new();
+    needed.note("kafka", kafka::try_receiving(&config.kafka));
     if let Some(postgres) = &config.postgres {
-        readiness.note("postgres", try_storing(config, postgres));
+        needed.note("postgres", try_storing(config, postgres));
     }
-    readiness
+    needed
 }
 
 fn try_storing(config: &Config, postgres: &PostgresConfig) -> Result<String, StoreError> {
@@ -47,12 +47,12 @@ fn try_storing(config: &Config, postgres: &PostgresConfig) -> Result<String, Sto
     readiness.judge().map_err(StoreError::NotReady)
 }
 
-fn in_words(config: &Config, readiness: &Readiness) -> String {
+fn in_words(config: &Config, needed: &Prerequisites) -> String {
     let mut lines = vec![format!("configuration well: topic {} by {}", config.kafka.topic, config.kafka.client)];
-    lines.extend(readiness.lines());
+    lines.extend(needed.lines());
     lines.join("\n")
 }
 
-fn in_json(config: &Config, readiness: &Readiness) -> Value {
-    json!({"topic": config.kafka.topic, "brokers": config.kafka.brokers, "connect": readiness.json()})
+fn in_json(config: &Config, needed: &Prerequisites) -> Value {
+    json!({"topic": config.kafka.topic, "brokers": config.kafka.brokers, "connect": needed.json()})
 }

@@ -21,7 +21,7 @@ pub struct ProducerAudit {
     pub stored: i64,
     /// How many lie in a declared gap and are not stored.
     pub declared: i64,
-    /// How many are neither.
+    /// How many are neither; without those that may be on their way, once [`ProducerAudit::keep_missing`] has taken them out.
     pub missing: i64,
     /// How many were met more than once with different content.
     pub doubled: i64,

@@ -93,12 +93,15 @@ pub fn open_truncations(tx: &mut Tx<'_>) -> Result<Vec<Truncation>, StoreError> 
     rows.iter().map(read).collect()
 }
 
-/// Notes that a person has accepted all truncations found so far.
+/// Notes that a person has accepted all truncations found up to `last`.
 ///
 /// # Errors
 /// When the statement fails.
-pub fn accept_truncations(tx: &mut Tx<'_>) -> Result<u64, StoreError> {
-    tx.execute("UPDATE gap SET accepted_at = now() WHERE topic IS NOT NULL AND accepted_at IS NULL", &[])
+pub fn accept_truncations(tx: &mut Tx<'_>, last: UtcTime) -> Result<u64, StoreError> {
+    tx.execute(
+        "UPDATE gap SET accepted_at = now() WHERE topic IS NOT NULL AND accepted_at IS NULL AND recorded_at <= $1",
+        &[&PgTime(last)],
+    )
 }
 
 /// Declares the numbers `first` to `last` of a producer lost by a truncation. Nobody knows their slots; they lie between

@@ -1,6 +1,7 @@
 //! The schedule meets a stepped clock.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use isitup_shared::config::{Format, SpoolConfig};
 use isitup_shared::event::decode;
@@ -44,7 +45,7 @@ fn slots_between_the_last_look_and_a_step_of_the_clock_are_begun_or_declared() {
     let step = ClockStep { at: UtcTime::from_micros(old.as_micros() - 3_600_000_000), step_us: -3_600_000_000 };
     dispatcher.step(step);
     dispatcher.finish(Instant::now() + GRACE);
-    handle.flush(GRACE);
+    handle.flush(Instant::now() + GRACE);
 
     let mut told = BTreeSet::new();
     for event in feed.take(1000, Duration::from_secs(1)).unwrap() {

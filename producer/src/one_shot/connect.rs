@@ -4,16 +4,16 @@ use std::fs;
 use std::path::Path;
 
 use isitup_shared::kafka;
-use isitup_shared::readiness::Readiness;
+use isitup_shared::prerequisites::Prerequisites;
 
 use crate::config::Settings;
 
 /// Looks at all of it.
-pub(super) fn look(settings: &Settings) -> Readiness {
-    let mut readiness = Readiness::new();
-    readiness.note("spool", try_folder(&settings.producer.spool.path));
-    readiness.note("kafka", kafka::try_sending(&settings.kafka));
-    readiness
+pub(super) fn look(settings: &Settings) -> Prerequisites {
+    let mut needed = Prerequisites::new();
+    needed.note("spool", try_folder(&settings.producer.spool.path));
+    needed.note("kafka", kafka::try_sending(&settings.kafka));
+    needed
 }
 
 /// Whether a file can be written there. A producer that runs meanwhile is not disturbed.

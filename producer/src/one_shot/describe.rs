@@ -1,7 +1,7 @@
 //! `check-config`: what a well configuration says, the load it makes, and what is likely wrong with it.
 
 use isitup_shared::config::{KafkaConfig, ProducerConfig};
-use isitup_shared::readiness::Readiness;
+use isitup_shared::prerequisites::Prerequisites;
 use isitup_shared::time::UtcTime;
 use serde_json::{Value, json};
 
@@ -62,18 +62,18 @@ pub(crate) fn describe(settings: &Settings, telling: Telling) -> u8 {
             settings.producer.workers
         )));
     }
-    let readiness = if telling.connect { connect::look(settings) } else { Readiness::new() };
+    let needed = if telling.connect { connect::look(settings) } else { Prerequisites::new() };
     if telling.json {
         let mut told = in_json(settings, &load, &warnings);
         if telling.connect {
-            told["connect"] = readiness.json();
+            told["connect"] = needed.json();
         }
         say(&told.to_string());
     } else {
         in_words(settings, &load, &warnings, telling.all);
-        readiness.lines().iter().for_each(|line| say(line));
+        needed.lines().iter().for_each(|line| say(line));
     }
-    if readiness.missing().is_some() {
+    if needed.missing().is_some() {
         return UNREACHABLE;
     }
     if telling.strict && !warnings.is_empty() { NO } else { 0 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 use isitup_shared::config::Format;
@@ -102,10 +102,11 @@ impl SpoolHandle {
         SpoolGauge { shared: Arc::clone(&self.shared) }
     }
 
-    /// Waits until all that came so far is on disk, up to `at_most`.
-    pub fn flush(&self, at_most: Duration) {
+    /// Waits until all that came so far is on disk, but no longer than to `deadline`.
+    pub fn flush(&self, deadline: Instant) {
         let (done, is_done) = bounded(1);
-        if self.entries.send_timeout(Entry::Sync(done), at_most).is_err() || is_done.recv_timeout(at_most).is_err() {
+        let is_asked = self.entries.send_deadline(Entry::Sync(done), deadline).is_ok();
+        if !is_asked || is_done.recv_deadline(deadline).is_err() {
             log::error!("the disk did not take the last events in time; the restart declares their slots");
         }
     }

@@ -54,7 +54,7 @@ pub trait Receiver: Send {
     fn offsets(&mut self, topic: &str) -> Result<BTreeMap<i32, OffsetRange>, KafkaError>;
 
     /// Messages from each `(partition, offset)` of `positions` on, in order; waits a moment at the broker when there are none.
-    /// Without positions there are none at once, and what is read ahead of earlier ones is kept.
+    /// Without positions nothing is read any more, not ahead either.
     ///
     /// # Errors
     /// When no partition could be asked. What befell single partitions stands in their [`Fetched::messages`].

@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
+use std::time::Instant;
 
 use isitup_shared::config::{Format, SpoolConfig};
 use isitup_shared::event::{Body, Check, Draft, Gap, GapReason, SeqRange, TimeSpan, decode};
@@ -86,7 +87,7 @@ fn of_single_batches(config: &SpoolConfig, count: usize) -> Vec<UtcTime> {
         running.ledger.open(slot);
         running.ledger.advance(slot);
         running.intake.put(due(slot), vec![slot]);
-        running.handle.flush(SOON);
+        running.handle.flush(Instant::now() + SOON);
         slot
     };
     let slots = (0..count).map(check).collect();

@@ -57,7 +57,7 @@ impl Running {
         for second in 0..count {
             self.intake.put(draft(second, Outcome::Up), Vec::new());
         }
-        self.handle.flush(SOON);
+        self.handle.flush(Instant::now() + SOON);
     }
 
     /// Takes until `count` events have come.
@@ -189,7 +189,7 @@ fn the_settled_time_survives_a_restart() {
     running.ledger.open(at(5));
     running.ledger.advance(at(9));
     running.intake.put(draft(3, Outcome::Up), vec![at(3)]);
-    running.handle.flush(SOON);
+    running.handle.flush(Instant::now() + SOON);
     running.finish();
     assert_eq!(open(&config).settled, Some(at(5)));
 }
@@ -244,7 +244,7 @@ fn a_full_spool_drops_the_oldest_ups_first_and_declares_them_all() {
     put(&running, 0..500);
     let mut events = running.take(500);
     put(&running, 500..count);
-    running.handle.flush(SOON);
+    running.handle.flush(Instant::now() + SOON);
     running.put(1);
 
     let total = running.handle.gauge().events();

@@ -81,7 +81,7 @@ impl<C> Life<C> {
 
     /// Whether the client is to be given up after `answer` about the topic.
     pub(super) fn is_hopeless<T>(&mut self, answer: &Result<T, KafkaError>) -> bool {
-        let is_hopeless = match answer {
+        match answer {
             Ok(_) | Err(KafkaError::NoTopic { .. }) => {
                 self.sick_since = None;
                 false
@@ -89,11 +89,7 @@ impl<C> Life<C> {
             // It may have been set right meanwhile, in a file that only a new client reads.
             Err(KafkaError::Setup(_)) => true,
             Err(_) => self.sick_since.get_or_insert_with(Instant::now).elapsed() >= SICK_LIMIT,
-        };
-        if is_hopeless {
-            self.sick_since = None;
         }
-        is_hopeless
     }
 
     /// How often a connection was made, by all clients.
@@ -105,6 +101,7 @@ impl<C> Life<C> {
 impl<C: Send + Sync + 'static> Life<C> {
     /// Gives the client up.
     pub(super) fn end(&mut self) {
+        self.sick_since = None;
         if let Some(alive) = self.alive.take() {
             self.lost += alive.context.lost();
             self.ending.begin(alive.client);

@@ -260,10 +260,11 @@ impl Receiver for LibrdkafkaReceiver {
     }
 
     fn fetch(&mut self, topic: &str, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError> {
+        let begun = self.direct(topic, positions)?;
         if positions.is_empty() {
+            self.hear();
             return Ok(Vec::new());
         }
-        let begun = self.direct(topic, positions)?;
         if let Some(alive) = self.life.alive() {
             alive.context.forget_trouble();
         }

@@ -87,7 +87,10 @@ impl LibrdkafkaSender {
 
     /// What is known of a partition by now; `None` while it is in flight.
     fn outcome(&mut self, partition: i32, asked: usize) -> Option<Result<(), KafkaError>> {
-        let flights = self.flights.get_mut(&partition)?;
+        let Some(flights) = self.flights.get_mut(&partition) else {
+            // All that was in flight is handed over again.
+            return Some(Err(KafkaError::Connection("the client was given up".to_owned())));
+        };
         if is_open(flights) {
             return None;
         }

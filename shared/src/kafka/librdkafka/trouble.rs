@@ -211,6 +211,7 @@ pub(super) fn of_partition(code: Code, partition: i32, settings: &Settings) -> K
             KafkaError::Refused("fewer replicas are in sync than the topic's min.insync.replicas asks for".to_owned())
         }
         Code::MessageTimedOut => KafkaError::Connection("a record was not acknowledged within 60 s".to_owned()),
+        Code::NoOffset => KafkaError::Connection("a record counted as stored, but nobody knows where".to_owned()),
         Code::PurgeQueue | Code::PurgeInflight => KafkaError::Connection("the client was given up".to_owned()),
         code => KafkaError::Refused(code.to_string()),
     }

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 /// What was found of each thing that is needed, in the order of looking.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Vec<(&'static str, Result<String, String>)>);
+pub struct Prerequisites(Vec<(&'static str, Result<String, String>)>);
 
-impl Readiness {
+impl Prerequisites {
     /// Nothing was looked at yet.
     pub const fn new() -> Self {
         Self(Vec::new())
