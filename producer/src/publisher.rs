@@ -1,6 +1,7 @@
 //! The thread that takes events from the spool to Kafka, and forgets only what Kafka has acknowledged.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use isitup_shared::config::KafkaConfig;
@@ -18,6 +19,8 @@ use crate::spool::{Feed, Stored};
 const MOST_PENDING: usize = 4096;
 /// Waiting for new events ends with the first one; this bounds only how fast a shutdown is noticed.
 const WAIT: Duration = Duration::from_millis(200);
+/// At the end there is little time.
+const WAIT_AT_END: Duration = Duration::from_millis(10);
 
 /// How often the topic is asked whether it has other partitions now. Somebody who adds some wants them used.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -76,19 +79,27 @@ impl Publisher {
         self.metrics.kafka_reconnects.inc_by(reconnects.saturating_sub(self.metrics.kafka_reconnects.get()));
     }
 
-    /// Publishes what the spool still holds, until it is empty, Kafka fails or `deadline` comes.
+    /// Publishes what the spool still holds, until it is empty or `deadline` comes, or Kafka fails in a way that does not pass
+    /// in seconds. A partition that fails in passing must not keep what the others have.
     pub fn drain(&mut self, deadline: Instant) {
+        let mut failure = None;
         while Instant::now() < deadline {
-            match self.step(Duration::from_millis(10)) {
+            match self.step(WAIT_AT_END) {
                 Ok(0) if self.pending.is_empty() => return,
                 Ok(_) => {}
                 Err(error) => {
-                    log::warn!("the rest stays in the spool for the next start: {error}");
-                    return;
+                    let is_passing = error.is_passing();
+                    failure = Some(error);
+                    if !is_passing {
+                        break;
+                    }
+                    self.partitions = None;
+                    thread::sleep(WAIT_AT_END);
                 }
             }
         }
-        log::warn!("not all was published in time; the rest stays in the spool for the next start");
+        let why = failure.map_or_else(|| "the time was too short".to_owned(), |error| error.to_string());
+        log::warn!("not all was published, the rest stays in the spool for the next start: {why}");
     }
 
     /// Sends what is pending and what the spool has beside it. Returns how many events were acknowledged.

@@ -161,6 +161,13 @@ pub enum KafkaError {
     Connection(String),
 }
 
+impl KafkaError {
+    /// Whether it may well be over in a second, without anybody's doing.
+    pub const fn is_passing(&self) -> bool {
+        matches!(self, Self::LeaderMoving(_) | Self::Refused(_) | Self::Connection(_))
+    }
+}
+
 /// The sending side as configured. Connects on first use.
 pub fn sender(config: &KafkaConfig) -> Box<dyn Sender> {
     match &config.client {
