@@ -85,7 +85,7 @@ impl Publisher {
         let mut failure = None;
         while Instant::now() < deadline {
             match self.step(WAIT_AT_END) {
-                Ok(0) if self.pending.is_empty() => return,
+                Ok(0) if self.pending.is_empty() && self.feed.is_empty() => return,
                 Ok(_) => {}
                 Err(error) => {
                     let is_passing = error.is_passing();

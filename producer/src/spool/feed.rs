@@ -173,6 +173,11 @@ impl Feed {
     pub fn taken(&self) -> u64 {
         self.taken
     }
+
+    /// Whether all that is durable was given out. Else [`Feed::take`] may give none all the same, while it waits for a mark.
+    pub fn is_empty(&self) -> bool {
+        self.shared.lock().durable <= self.taken
+    }
 }
 
 /// Pops events that may be handed out from the queue.
