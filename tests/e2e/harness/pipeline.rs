@@ -295,6 +295,10 @@ impl<'a> Pipeline<'a> {
     /// Waits until everything on the topic is read.
     #[track_caller]
     pub(crate) fn wait_until_read(&self) {
+        // A consumer that has just started may still be making it.
+        eventually("there is a table of offsets", || {
+            self.database().value("SELECT to_regclass('partition_offset') IS NOT NULL")
+        });
         let ends: Vec<String> =
             self.topic().ends().iter().map(|(partition, end)| format!("({partition}, {end})")).collect();
         let unread = format!(
