@@ -32,13 +32,7 @@ impl Pipeline<'_> {
     /// and stored once, just as it was told; every slot of every site is a row or declared; and `audit` says so too.
     #[track_caller]
     pub(crate) fn prove(&self, producer: Service) {
-        let mut ended = producer.sigterm();
-        // On a busy machine the few seconds at its end may not suffice: then the next start publishes what is left.
-        while ended.code == Some(0) && ended.log.contains("the rest stays in the spool") {
-            let again = self.producer();
-            again.wait_for_empty_spool();
-            ended = again.sigterm();
-        }
+        let ended = producer.sigterm();
         assert_eq!(ended.code, Some(0), "the producer did not end well:\n{}", ended.log);
         // Shown when the proof fails.
         eprintln!("--- the producer's last words ---\n{}\n---", ended.last_lines(20));
