@@ -12,6 +12,7 @@ mod identity;
 mod intake;
 mod ledger;
 mod limit;
+mod lock;
 mod loss;
 mod record;
 mod recovery;

@@ -1,7 +1,6 @@
 //! Opening a spool: what is whole is kept, the rest becomes a gap, and no number is issued again.
 
 use std::collections::VecDeque;
-use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicI64, AtomicU64};
@@ -15,6 +14,7 @@ use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
 use super::identity::{self, Identity};
+use super::lock::Lock;
 use super::loss::{self, Bounds};
 use super::record::{self, Mark, Stored};
 use super::segment::{self, Segment, Tail};
@@ -44,7 +44,7 @@ impl Spool {
         let folder = &config.path;
         let io = |what| move |source| SpoolError::Io { what, folder: folder.clone(), source };
         identity::create_folder(folder).map_err(io("created"))?;
-        let lock = lock(folder)?;
+        let lock = Lock::take(folder)?;
         segment::remove_unplaced(folder).map_err(io("written"))?;
         let segments = segment::list(folder).map_err(io("read"))?;
         // What a killed producer wrote and did not sync is read, and so it must outlast a power loss from here on.
@@ -60,17 +60,6 @@ impl Spool {
         survey.mend(&mut writer).map_err(io("written"))?;
         let (settled, last_accepted) = (survey.mark.settled, survey.last_accepted);
         Ok(Self { producer_id: writer.producer_id(), settled, last_accepted, declared: gaps, writer })
-    }
-}
-
-/// Takes the spool in `folder` for this process.
-pub(super) fn lock(folder: &Path) -> Result<File, SpoolError> {
-    let io = |source| SpoolError::Io { what: "locked", folder: folder.to_owned(), source };
-    let file = File::options().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(io)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => Err(SpoolError::InUse { folder: folder.to_owned() }),
-        Err(fs::TryLockError::Error(source)) => Err(io(source)),
     }
 }
 
@@ -214,7 +203,7 @@ impl Survey {
     fn writer(
         &self,
         config: &SpoolConfig,
-        lock: File,
+        lock: Lock,
         mut identity: Identity,
         (location, format): (&str, Format),
     ) -> io::Result<Writer> {

@@ -1,6 +1,6 @@
 //! The thread that makes events durable: numbers them, and writes them in batches.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use uuid::Uuid;
 
 use super::identity::{self, Identity};
 use super::intake::Entry;
+use super::lock::Lock;
 use super::record::{self, Mark, Stored};
-use super::recovery::lock;
 use super::segment::{Segment, Tail};
 use super::{Ledger, Shared};
 
@@ -62,7 +62,7 @@ pub(super) struct Writer {
     /// The batch as it goes to disk; kept for its room.
     pub(super) records: Vec<u8>,
     /// Held as long as the spool is open.
-    pub(super) _lock: File,
+    pub(super) _lock: Lock,
 }
 
 impl Writer {
@@ -208,7 +208,7 @@ impl Writer {
     fn begin_folder_anew(&mut self) -> io::Result<()> {
         log::error!("the spool {} was taken away; it begins anew with what is in memory", self.folder.display());
         identity::create_folder(&self.folder)?;
-        self._lock = lock(&self.folder).map_err(io::Error::other)?;
+        self._lock = Lock::take(&self.folder).map_err(io::Error::other)?;
         self.identity.write()
     }
 
