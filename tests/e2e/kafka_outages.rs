@@ -1,18 +1,12 @@
 //! Kafka dies, ends or freezes under load: checks go on, and all of them arrive.
 
-use crate::harness::{OwnServers, Pipeline, Service, eventually, site};
+use crate::harness::{OwnServers, Pipeline, eventually, site};
 
 /// Waits until so many checks more were made.
 #[track_caller]
 fn wait_for_checks(site: &site::Site, more: u64) {
     let asked = site.asked();
     eventually(&format!("{more} more checks are made"), || site.asked() >= asked + more);
-}
-
-/// Waits until nearly all is published, as a busy producer has always some events under way.
-#[track_caller]
-fn wait_for_empty_spool(producer: &Service) {
-    eventually("the spool is empty again", || producer.metric("isitup_spool_events") < 300.0);
 }
 
 #[test]
@@ -27,7 +21,7 @@ fn kafka_killed_in_mid_work_and_started_again_loses_and_doubles_nothing() {
         servers.start_part("kafka").unwrap();
         pipeline.wait_for_more_rows(900);
     }
-    wait_for_empty_spool(&producer);
+    producer.wait_for_empty_spool();
     pipeline.prove(producer);
 }
 
@@ -45,7 +39,7 @@ fn while_kafka_is_away_checks_go_on_and_wait_in_the_spool() {
     assert!(producer.metric("isitup_spool_oldest_event_age_seconds") > 1.0);
 
     servers.start_part("kafka").unwrap();
-    wait_for_empty_spool(&producer);
+    producer.wait_for_empty_spool();
     eventually("the consumer is ready again", || consumer.get("/health/ready").0 == 200);
     pipeline.prove(producer);
     let overruns = pipeline.count("gap WHERE reason NOT IN ('overrun')");
@@ -78,6 +72,6 @@ fn kafka_frozen_for_a_while_loses_and_doubles_nothing() {
     servers.pause("kafka").unwrap();
     eventually("the events pile up", || producer.metric("isitup_spool_events") >= 900.0);
     servers.resume("kafka").unwrap();
-    wait_for_empty_spool(&producer);
+    producer.wait_for_empty_spool();
     pipeline.prove(producer);
 }

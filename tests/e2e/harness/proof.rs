@@ -34,8 +34,10 @@ impl Pipeline<'_> {
     pub(crate) fn prove(&self, producer: Service) {
         let ended = producer.sigterm();
         assert_eq!(ended.code, Some(0), "the producer did not end well:\n{}", ended.log);
+        let last_words = ended.last_lines(20);
+        assert!(!ended.log.contains("not all was published"), "events are left in the spool:\n{last_words}");
         // Shown when the proof fails.
-        eprintln!("--- the producer's last words ---\n{}\n---", ended.last_lines(20));
+        eprintln!("--- the producer's last words ---\n{last_words}\n---");
         self.prove_stored();
     }
 
