@@ -1,5 +1,8 @@
 //! The thread that takes events from the spool to Kafka, and forgets only what Kafka has acknowledged.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::thread;
 use std::time::{Duration, Instant};
