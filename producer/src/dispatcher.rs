@@ -134,10 +134,12 @@ impl Dispatcher {
         let Some(settled) = before.settled else { return };
         let last = before.last.unwrap_or(settled).max(settled);
         if settled < begin.max(last) {
-            self.declare(Gap::of_span(GapReason::ProducerDown, settled, begin.max(last), None), Vec::new());
+            // Until the spool has the gap, the next start must find this time open.
+            self.ledger.open(settled);
+            self.declare(Gap::of_span(GapReason::ProducerDown, settled, begin.max(last), None), vec![settled]);
         }
         if last.since(begin) >= ClockStep::SMALLEST {
-            self.tell(ClockStep { at: begin, step_us: begin.as_micros() - last.as_micros() });
+            self.tell(ClockStep { at: begin, step_us: begin.as_micros() - last.as_micros() }, Vec::new());
         }
     }
 
@@ -256,18 +258,22 @@ impl Dispatcher {
 
     /// The wall clock jumped: the slots are those of the new time from here on, and until here those of the old time.
     fn step(&mut self, step: ClockStep) {
-        self.begin_due_until(UtcTime::from_micros(step.at.as_micros() - step.step_us));
+        let old = UtcTime::from_micros(step.at.as_micros() - step.step_us);
+        self.begin_due_until(old);
         self.metrics.clock_steps.inc();
         self.declare_missed();
-        self.tell(step);
-        self.schedule.restart(step.at);
+        // Until the spool has the step, no time after it is settled: nobody would know why nothing was checked up to there.
+        let open = old.min(step.at);
+        self.ledger.open(open);
         self.ledger.advance(step.at);
+        self.tell(step, vec![open]);
+        self.schedule.restart(step.at);
         self.frontier = step.at;
     }
 
-    fn tell(&self, step: ClockStep) {
+    fn tell(&self, step: ClockStep, closes: Vec<UtcTime>) {
         log::warn!("the wall clock jumped by {} ms; the schedule follows it", step.step_us / 1000);
-        self.intake.put(self.intake.draft(&Body::ClockStep(step)), Vec::new());
+        self.intake.put_step(step, closes);
     }
 
     fn declare_missed(&mut self) {

@@ -2,13 +2,15 @@
 //! of the time that the clock showed is a row or declared, as often as it came.
 
 use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use crate::harness::clockwork::Clockwork;
-use crate::harness::{Pipeline, Service, eventually, site, within};
+use crate::harness::proxy::{Behaviour, Proxy};
+use crate::harness::{Pipeline, Service, eventually, shared_servers, site, within};
 
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3600 * SECOND;
@@ -170,6 +172,33 @@ fn a_clock_put_back_between_a_crash_and_the_restart_is_told_and_the_time_between
     // Put forward it cannot be told from an hour of being down, and is declared as such.
     assert_steps(&pipeline, &[-3600.0]);
     assert_eq!(pipeline.count("gap WHERE reason = 'producer_down' AND sites IS NULL"), 2);
+}
+
+#[test]
+fn what_a_spool_loses_after_steps_of_the_clock_hides_no_time_that_either_clock_showed() {
+    let (site, clock, kafka) = (site::well("hello"), Clockwork::new(), Proxy::kafka(shared_servers().kafka()));
+    let pipeline = steady(Pipeline::new("cut_after_steps").broker_behind(kafka.address()), &site);
+    let _consumer = pipeline.consumer();
+    let producer = start(&pipeline, &clock);
+    pipeline.wait_for_rows(100);
+    clock.step(-HOUR);
+    wait_for_steps(&pipeline, 1);
+    kafka.behave(Behaviour::Refuse);
+    site.wait_for_checks(50);
+    clock.step(HOUR);
+    eventually("the second step is noticed", || producer.metric("isitup_clock_steps_total") == 2.0);
+    site.wait_for_checks(100);
+    producer.kill9();
+    // Of what was written last a quarter is left.
+    let path = pipeline.segments().pop().unwrap();
+    let written = fs::read(&path).unwrap().iter().rposition(|byte| *byte != 0).unwrap() as u64;
+    OpenOptions::new().write(true).open(path).unwrap().set_len(written / 4).unwrap();
+
+    kafka.behave(Behaviour::Forward);
+    let producer = start(&pipeline, &clock);
+    pipeline.wait_for_more_rows(100);
+    pipeline.prove(producer);
+    assert_steps(&pipeline, &[-3600.0, 3600.0]);
 }
 
 /// A producer whose clocks on the wall are those of Berlin, from a few seconds before `change` until after it.

@@ -53,7 +53,7 @@ impl Ending {
         let spool = Spool::open(&config, "here", Format::Avro).unwrap();
         let (intake, feed, handle) = spool.start(Arc::new(Ledger::default()), Shutdown::new()).unwrap();
         for number in 0..events {
-            let check = Check::up(&format!("site {number}"), "https://example.com/", UtcTime::from_micros(number));
+            let check = Check::up(format!("site {number}"), "https://example.com/", UtcTime::from_micros(number));
             intake.put(Draft::new(&Body::Check(Box::new(check)), Format::Avro), Vec::new());
         }
         handle.flush(Instant::now() + SOON);

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded};
 use isitup_shared::config::Format;
-use isitup_shared::event::{Body, Draft};
+use isitup_shared::event::{Body, ClockStep, Draft};
 use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
@@ -27,6 +27,8 @@ pub(super) enum Entry {
     },
     /// The feed wants to hand more to Kafka than the last mark allows.
     Extend,
+    /// What comes after this belongs into another segment.
+    EndSegment,
     /// Somebody wants to know when all before this is on disk.
     Sync(Sender<()>),
     /// Nothing comes after this.
@@ -51,6 +53,23 @@ impl Intake {
         if self.entries.send(Entry::Event { draft, closes }).is_err() {
             log::error!("an event came after the spool had ended; the restart will declare its slot");
         }
+    }
+
+    /// Gives `step` to the spool, and ends the segment with it: what is lost of one segment lies between the times of its
+    /// neighbours, and its loss does not take along the only word on a time that nobody would look for.
+    pub fn put_step(&self, step: ClockStep, closes: Vec<UtcTime>) {
+        self.put(self.draft(&Body::ClockStep(step)), closes);
+        // Where the spool has ended, that was told.
+        let _ = self.entries.send(Entry::EndSegment);
+    }
+}
+
+#[cfg(test)]
+impl Intake {
+    /// One whose spool takes nothing as long as the second value lives.
+    pub(crate) fn stalled() -> (Self, impl Sized) {
+        let (entries, taken) = bounded(MOST_WAITING);
+        (Self { entries, format: Format::Json }, taken)
     }
 }
 

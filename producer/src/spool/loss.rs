@@ -19,6 +19,8 @@ pub(super) struct Bounds {
     since: Vec<(u64, UtcTime)>,
     /// When events were accepted, which is after their slots.
     accepted: Vec<(u64, UtcTime)>,
+    /// Of as many of them, the latest.
+    latest: Vec<UtcTime>,
 }
 
 impl Bounds {
@@ -42,6 +44,11 @@ impl Bounds {
     pub(super) fn sort(&mut self) {
         self.since.sort_unstable();
         self.accepted.sort_unstable();
+        let latest = |latest: &mut UtcTime, (_, at): &(u64, UtcTime)| {
+            *latest = (*latest).max(*at);
+            Some(*latest)
+        };
+        self.latest = self.accepted.iter().scan(UtcTime::EPOCH, latest).collect();
     }
 
     /// The gap over numbers that are lost: their slots lie in its span.
@@ -49,9 +56,11 @@ impl Bounds {
         let after = self.accepted.partition_point(|(seq, _)| *seq <= range.last);
         let to = self.accepted.get(after).map_or_else(UtcTime::now, |(_, at)| at.after(ClockStep::SMALLEST));
         let before = self.accepted.partition_point(|(seq, _)| *seq < range.first).checked_sub(1);
-        let before = before.map(|index| self.accepted[index].1);
+        let before = before.map(|index| self.latest[index]);
         let known = self.since.partition_point(|(seq, _)| *seq <= range.first).checked_sub(1);
-        let from = known.map_or_else(|| earlier(self.oldest(), UNKNOWN_AGE), |index| self.since[index].1);
+        let later = known.map_or(0, |index| index + 1)..self.since.partition_point(|(seq, _)| *seq <= range.last);
+        let known = known.map_or_else(|| earlier(self.oldest(), UNKNOWN_AGE), |index| self.since[index].1);
+        let from = self.since[later].iter().map(|(_, moment)| *moment).fold(known, UtcTime::min);
         let (from, to) = match before {
             Some(before) if before > to => (earlier(from.min(to), PUT_BACK), before.after(PUT_BACK)),
             _ => (from.min(to), to),
@@ -94,4 +103,41 @@ pub(super) fn between(first: u64, last: u64, mut there: Vec<SeqRange>) -> Vec<Se
 
 fn earlier(moment: UtcTime, by: Duration) -> UtcTime {
     UtcTime::from_micros(moment.as_micros().saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> UtcTime {
+        UtcTime::from_micros(1_795_228_000_000_000 + second * 1_000_000)
+    }
+
+    fn span(since: &[(u64, i64)], accepted: &[(u64, i64)], first: u64, last: u64) -> (UtcTime, UtcTime) {
+        let times = |times: &[(u64, i64)]| times.iter().map(|(seq, second)| (*seq, at(*second))).collect();
+        let mut bounds = Bounds { since: times(since), accepted: times(accepted), latest: Vec::new() };
+        bounds.sort();
+        let span = bounds.gap(SeqRange { first, last }).span.unwrap();
+        (span.from, span.to)
+    }
+
+    #[test]
+    fn what_is_lost_lies_between_what_was_settled_before_it_and_what_was_accepted_after_it() {
+        assert_eq!(
+            span(&[(1, 10), (5, 20)], &[(1, 12), (2, 13), (4, 15)], 3, 3),
+            (at(10), at(15).after(ClockStep::SMALLEST))
+        );
+    }
+
+    #[test]
+    fn a_time_that_the_clock_was_put_back_to_within_the_lost_is_not_missed() {
+        let (from, to) = span(&[(1, 3610), (4, 20), (7, 3640)], &[(1, 3612), (9, 3642)], 2, 8);
+        assert_eq!((from, to), (at(20), at(3642).after(ClockStep::SMALLEST)));
+    }
+
+    #[test]
+    fn results_of_the_time_before_the_clock_was_put_back_may_be_lost_after_the_step() {
+        let (from, to) = span(&[(1, 3600), (3, 10)], &[(1, 3612), (2, 3613), (3, 14), (5, 16)], 4, 4);
+        assert!(from <= at(10) && to >= at(3613), "{from} to {to}");
+    }
 }

@@ -90,6 +90,11 @@ impl Tail {
         }
     }
 
+    /// Has no room from here on.
+    pub(super) const fn end(&mut self) {
+        self.size = self.end;
+    }
+
     /// Whether `bytes` more fit.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
         self.end + bytes as u64 <= self.size

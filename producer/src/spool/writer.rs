@@ -42,6 +42,7 @@ pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(120);
 struct Batch {
     drafts: Vec<Draft>,
     syncs: Vec<Sender<()>>,
+    ends_segment: bool,
     /// Whether more may come.
     is_open: bool,
 }
@@ -101,6 +102,9 @@ impl Writer {
             let began = Instant::now();
             if !self.commit_at_last(&batch.drafts, settled, shutdown) {
                 return;
+            }
+            if batch.ends_segment {
+                self.tail.end();
             }
             for sync in batch.syncs {
                 // Whoever asked may have stopped waiting.
@@ -241,7 +245,7 @@ impl Writer {
 
 /// Takes what has come meanwhile, and closes its slots.
 fn gather(first: Entry, entries: &Receiver<Entry>, ledger: &Ledger) -> Batch {
-    let mut batch = Batch { drafts: Vec::new(), syncs: Vec::new(), is_open: true };
+    let mut batch = Batch { drafts: Vec::new(), syncs: Vec::new(), ends_segment: false, is_open: true };
     let mut bytes = 0;
     for entry in std::iter::once(first).chain(entries.try_iter()) {
         match entry {
@@ -251,6 +255,10 @@ fn gather(first: Entry, entries: &Receiver<Entry>, ledger: &Ledger) -> Batch {
                 closes.into_iter().for_each(|slot| ledger.close(slot));
             }
             Entry::Extend => {}
+            Entry::EndSegment => {
+                batch.ends_segment = true;
+                break;
+            }
             Entry::Sync(done) => batch.syncs.push(done),
             Entry::End => {
                 batch.is_open = false;

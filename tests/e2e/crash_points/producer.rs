@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::{FEW, MANY, producer_points, producers_die};
@@ -43,7 +43,7 @@ fn what_is_written_but_not_yet_synced_is_not_published() {
     held.wait_for_log("held at spool.written");
     eventually("all that is durable is published", || held.metric("isitup_spool_events") == 0.0);
     let published = pipeline.topic().events().iter().map(|event| event["seq"].as_u64().unwrap()).collect();
-    let written: BTreeSet<u64> = segments(&pipeline).iter().flat_map(|path| numbers_in(path)).collect();
+    let written: BTreeSet<u64> = pipeline.segments().iter().flat_map(|path| numbers_in(path)).collect();
     assert!(written.is_superset(&published) && written != published, "{published:?} of {written:?}");
     held.kill9();
     let _consumer = pipeline.consumer();
@@ -130,7 +130,7 @@ fn offline(pipeline: &Pipeline<'_>) -> Service {
 
 /// Flips a bit in the message of a check that the spool holds: one in the midst of others, whose slot is settled.
 fn damage_a_check(pipeline: &Pipeline<'_>) {
-    for path in segments(pipeline).iter().rev() {
+    for path in pipeline.segments().iter().rev() {
         let bytes = fs::read(path).unwrap();
         let words = b"\"type\":\"check\"";
         let checks: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(words)).collect();
@@ -140,14 +140,6 @@ fn damage_a_check(pipeline: &Pipeline<'_>) {
         }
     }
     panic!("the spool holds too few checks");
-}
-
-/// The spool's files of events, in order.
-fn segments(pipeline: &Pipeline<'_>) -> Vec<PathBuf> {
-    let files = fs::read_dir(pipeline.spool()).unwrap().map(|entry| entry.unwrap().path());
-    let mut segments: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "seg")).collect();
-    segments.sort();
-    segments
 }
 
 /// A producer that nobody kills works and proves it.

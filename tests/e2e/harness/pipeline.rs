@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::child::{self, Finished, Service};
 use super::database::Database;
 use super::lane::Lane;
+use super::oracle;
 use super::proxy::Proxy;
 use super::secured;
 use super::servers::shared_servers;
@@ -233,6 +234,11 @@ impl<'a> Pipeline<'a> {
     /// Where the producer keeps its events.
     pub(crate) fn spool(&self) -> PathBuf {
         self.folder().join("spool")
+    }
+
+    /// The spool's files of events, in order.
+    pub(crate) fn segments(&self) -> Vec<PathBuf> {
+        oracle::spool::segments_in(&self.spool())
     }
 
     /// Where Kafka is.

@@ -1,6 +1,6 @@
 //! What strikes.
 
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::thread;
@@ -14,6 +14,7 @@ use super::fleet::{Fleet, Slot};
 use super::lane::{Fault, Lane};
 use super::network;
 use super::watch::Watch;
+use crate::harness::oracle::spool::segments_in;
 use crate::harness::proxy::Moment::{AfterReply, BeforeReply, BeforeRequest, InReply, InRequest};
 use crate::harness::proxy::{Behaviour, Call, Direction, Moment, Proxy};
 use crate::harness::{Cluster, Election};
@@ -117,11 +118,7 @@ fn producer<'a>(fleet: &'a Fleet<'a>) -> Vec<(&'static str, Fault<'a>)> {
 }
 
 fn segments(fleet: &Fleet<'_>, number: usize) -> Vec<PathBuf> {
-    let entries = fs::read_dir(&fleet.producers[number].spool).unwrap();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
-    paths.sort();
-    paths
+    segments_in(&fleet.producers[number].spool)
 }
 
 fn consumer<'a>(fleet: &'a Fleet<'a>) -> Vec<(&'static str, Fault<'a>)> {

@@ -5,11 +5,11 @@ use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
 use isitup_shared::config::{Format, SpoolConfig};
-use isitup_shared::event::{Body, Check, Draft, Gap, GapReason, SeqRange, TimeSpan, decode};
+use isitup_shared::event::{Body, Check, ClockStep, Draft, Gap, GapReason, SeqRange, TimeSpan, decode};
 use isitup_shared::time::UtcTime;
 
 use super::super::Spool;
-use super::{SOON, config, copy_folder, open, segments, seqs};
+use super::{SOON, at, config, copy_folder, open, segments, seqs};
 
 #[test]
 fn a_flipped_byte_costs_one_event_which_is_declared_and_no_number_comes_twice() {
@@ -111,4 +111,27 @@ fn a_loss_amid_other_events_is_declared_no_wider_than_they_tell() {
     let spans: Vec<TimeSpan> = open(&config).declared.into_iter().filter_map(|gap| gap.span).collect();
     // The slot of the event before the last whole one was open at the time of the mark that lies before that.
     assert!(spans[0].from >= slots[1], "{spans:?}, of {slots:?}");
+}
+
+#[test]
+fn a_step_of_the_clock_ends_its_segment_and_is_not_lost_with_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let running = open(&config);
+    running.ledger.advance(at(3700));
+    running.put(3);
+    running.ledger.advance(at(100));
+    running.intake.put_step(ClockStep { at: at(100), step_us: -3_600_000_000 }, Vec::new());
+    running.put(3);
+    running.finish();
+    let paths = segments(&config);
+    assert_eq!(paths.len(), 2);
+    fs::write(&paths[1], "").unwrap();
+
+    let mut restarted = open(&config);
+    let gap = restarted.declared.first().unwrap();
+    assert_eq!(gap.seqs.unwrap().first, 5, "the step is kept");
+    assert!(gap.span.as_ref().unwrap().from <= at(100), "{gap:?}");
+    let step = restarted.take(4).pop().unwrap();
+    assert!(matches!(decode(&step.message).unwrap().body, Body::ClockStep(_)));
 }

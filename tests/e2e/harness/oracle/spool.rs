@@ -1,7 +1,7 @@
 //! What lies in a spool's folder, read without knowing its format: events are JSON or Avro wherever they are.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Deserializer, Value};
 
@@ -10,11 +10,17 @@ use crate::harness::message::{avro_prefix, is_avro};
 /// How every event in JSON begins.
 const BEGIN: &[u8] = br#"{"v":"#;
 
+/// The files of events in `folder`, in order.
+pub(crate) fn segments_in(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    paths.sort();
+    paths
+}
+
 /// All events that can still be read in the files of `folder`, whatever lies between them.
 pub(crate) fn events_in(folder: &Path) -> Vec<Value> {
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = paths.filter(|path| path.extension().is_some_and(|extension| extension == "seg"));
-    files.flat_map(|path| events(&fs::read(path).unwrap())).collect()
+    segments_in(folder).iter().flat_map(|path| events(&fs::read(path).unwrap())).collect()
 }
 
 fn events(bytes: &[u8]) -> Vec<Value> {
