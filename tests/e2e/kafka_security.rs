@@ -92,14 +92,13 @@ fn a_pipeline_runs_with_a_password_by_scram_sha_512() {
     runs_over("scram_512", "scram", &well_by("SCRAM-SHA-512"));
 }
 
-/// A wrong set-up at `listener` is told by the running producer and by `check-config` of both services; the checks wait in
-/// the spool; once it is as in `mended`, all arrive.
+/// A wrong set-up at `listener` is told by both services and by their `check-config`; the checks wait in the spool; once it is as in `mended`, all arrive.
 #[track_caller]
 fn is_told_and_mended(name: &str, (listener, wrong): (&str, &str), message: &str, mended: (&str, &str)) {
     let (site, pipeline) = pipeline(name, way(listener, wrong));
-    let producer = pipeline.producer();
-    let line = format!("events wait in the spool: {message}");
-    within(TOLD, &format!("{name}: {line}"), || producer.said().iter().any(|said| said.ends_with(&line)));
+    let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
+    wait_until_told(&producer, &format!("events wait in the spool: {message}"));
+    wait_until_told(&consumer, &format!("waiting for Kafka: {message}"));
     for program in ["isitup-producer", "isitup-consumer"] {
         let checked = check_config(&pipeline, program);
         let told = checked.output.lines().any(|told| told.ends_with(&format!(" NOT WELL: {message}")));
@@ -108,7 +107,7 @@ fn is_told_and_mended(name: &str, (listener, wrong): (&str, &str), message: &str
     site.wait_for_checks(4);
     assert!(producer.metric("isitup_spool_events") >= 4.0, "the checks wait");
     assert_eq!(producer.get("/health/ready").0, 200, "a producer that waits for Kafka does its work");
-    assert_eq!(producer.sigterm().code, Some(0));
+    assert_eq!((producer.sigterm().code, consumer.sigterm().code), (Some(0), Some(0)));
 
     let pipeline = pipeline.kafka(way(mended.0, mended.1));
     let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
@@ -290,7 +289,7 @@ fn without_the_right_to_see_or_make_the_topic_that_is_told_and_granting_it_suffi
     grant(&pipeline, &[Operation::Describe]);
     let made_by_hand = format!(
         "Kafka has no topic {name:?} yet; where the broker does not make topics by itself, run: kafka-topics \
-         --bootstrap-server {} --create --topic {name} --partitions 6 --replication-factor 1 --config \
+         --bootstrap-server {} --command-config client.properties --create --topic {name} --partitions 6 --replication-factor 1 --config \
          message.timestamp.type=LogAppendTime (this client has no right to create it)",
         at("sasl")
     );
@@ -306,13 +305,17 @@ fn without_the_right_to_see_or_make_the_topic_that_is_told_and_granting_it_suffi
 fn without_the_right_to_write_that_is_told_and_granting_it_suffices() {
     let (site, pipeline) = limited("may_not_write");
     grant(&pipeline, &[Operation::Describe, Operation::Create, Operation::Read]);
+    let checked = check_config(&pipeline, "isitup-producer");
+    let message = format!("user \"limited\" has no rights on the topic: {RIGHTS}");
+    assert!(checked.output.contains(&format!("NOT WELL: {message}")) && checked.code == Some(3), "{checked:?}");
     let producer = pipeline.producer();
-    wait_until_told(&producer, &format!("user \"limited\" has no rights on the topic: {RIGHTS}"));
+    wait_until_told(&producer, &message);
     site.wait_for_checks(4);
     assert!(producer.metric("isitup_spool_events") >= 4.0, "the checks wait");
     grant(&pipeline, &[Operation::Write]);
     let _consumer = pipeline.consumer();
     pipeline.wait_for_rows(6);
+    assert_eq!(check_config(&pipeline, "isitup-producer").code, Some(0));
     pipeline.prove(producer);
 }
 
@@ -356,12 +359,35 @@ fn certificates_replaced_on_disk_are_taken_up_without_a_restart() {
     // Of another user, who may nothing: so it shows that the new certificate is in use.
     replace(&pipeline, "service.cert", "limited.cert");
     replace(&pipeline, "service.key", "limited.key");
-    producer.wait_for_log("the owner of our certificate has no rights on");
+    producer.wait_for_log("the owner of our certificate (kafka.tls.cert_file) has no rights on");
     site.wait_for_checks(4);
     replace(&pipeline, "service.cert", "service.cert");
     replace(&pipeline, "service.key", "service.key");
     producer.wait_for_log("Kafka takes events again");
     pipeline.wait_for_more_rows(4);
+    pipeline.prove(producer);
+}
+
+#[test]
+fn a_password_replaced_in_its_file_is_taken_up_without_a_restart() {
+    let (site, pipeline) = pipeline("replaced_password", String::new());
+    let file = pipeline.folder().join("password");
+    fs::write(&file, "n0t-the-passw0rd").unwrap();
+    let password = format!("password_file: {file:?}");
+    let sasl = format!("sasl: {{mechanism: SCRAM-SHA-512, username: isitup, {password}}}");
+    let pipeline = pipeline.kafka(way("sasl", &format!("{}, {sasl}", tls_by(&["ca.pem"]))));
+    let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
+    wait_until_told(&producer, &refused("isitup", "SCRAM-SHA-512"));
+    wait_until_told(&consumer, &refused("isitup", "SCRAM-SHA-512"));
+    // As it may be for a moment.
+    fs::write(&file, "").unwrap();
+    let empty = "the password of Kafka could not be had anew: kafka.sasl.password_file is empty: put the secret there, \
+                 or take this setting out";
+    wait_until_told(&producer, empty);
+    wait_until_told(&consumer, empty);
+    site.wait_for_checks(4);
+    fs::write(&file, kafka_password("isitup")).unwrap();
+    pipeline.wait_for_rows(6);
     pipeline.prove(producer);
 }
 

@@ -51,6 +51,7 @@ mod stopping;
 mod storm;
 mod systemd;
 mod table;
+mod unresolved;
 mod upgrade;
 mod verdicts;
 mod watching;

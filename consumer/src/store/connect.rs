@@ -140,6 +140,11 @@ impl Connector {
             );
             return StoreError::Refused(Refusal { why, wants_password: true });
         }
+        if let Some(reason) = unresolved(&error) {
+            let servers = self.servers();
+            let why = format!("PostgreSQL: the host in postgres.url does not resolve: {reason} (at {servers})");
+            return StoreError::Unreachable(why);
+        }
         let Some(db) = error.as_db_error() else { return error.into() };
         let remedy = if is_wrong_password(&error) {
             match password {
@@ -245,6 +250,12 @@ fn is_wrong_password(error: &postgres::Error) -> bool {
 /// The driver tells it by words only.
 fn is_password_missing(error: &postgres::Error) -> bool {
     error.as_db_error().is_none() && error.source().is_some_and(|source| source.to_string() == "password missing")
+}
+
+/// Why a name has no address, where that is the matter. The standard library tells it by words only.
+fn unresolved(error: &postgres::Error) -> Option<String> {
+    let text = error.source()?.to_string();
+    text.strip_prefix("failed to lookup address information: ").map(str::to_owned)
 }
 
 fn tls_failure(error: &postgres::Error) -> Option<&TlsFailure> {

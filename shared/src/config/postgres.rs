@@ -55,16 +55,21 @@ impl PostgresConfig {
         Some(decode_percent(self.url.path().trim_start_matches('/'))).filter(|name| !name.is_empty())
     }
 
-    /// The same server for another user, named by a URL with what its password is.
+    /// The same server for another user, named by a URL with what its password is. Its `sslmode` may take TLS out or make it
+    /// stricter.
     ///
     /// # Errors
     /// What the URL should be, without repeating it.
     pub fn with_url(&self, text: &str) -> Result<Self, &'static str> {
-        let PostgresUrl { url, password, tls: mut said } = PostgresUrl::parse(text).ok_or(PostgresUrl::WHAT)?;
+        let PostgresUrl { url, password, tls: said } = PostgresUrl::parse(text).ok_or(PostgresUrl::WHAT)?;
+        if said.names_files() {
+            return Err("a URL without sslrootcert, sslcert and sslkey: the files of postgres.tls count");
+        }
         let given = |secret| Credential { secret, setting: "the URL".into(), source: SecretSource::Given };
         let mut tls = self.tls.clone();
-        if let Some(mode) = said.take_mode() {
-            tls.mode = TlsMode::parse(&mode).ok_or(TlsMode::WHAT)?;
+        if let Some(mode) = said.mode() {
+            let mode = TlsMode::parse(mode).ok_or(TlsMode::WHAT)?;
+            tls.mode = if mode == TlsMode::Disable { mode } else { mode.max(tls.mode) };
         }
         Ok(Self { url, password: password.map(given), schema: self.schema.clone(), tls })
     }

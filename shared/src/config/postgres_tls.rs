@@ -11,8 +11,8 @@ use super::layers::Origin;
 use super::{Scalar, Section};
 use crate::tls::{self, Identity, IdentityError};
 
-/// How the way to PostgreSQL is protected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How the way to PostgreSQL is protected; the later, the stricter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TlsMode {
     /// Plaintext.
     Disable,
@@ -145,8 +145,12 @@ impl UrlTls {
     }
 
     /// What it says of the mode.
-    pub(super) fn take_mode(&mut self) -> Option<String> {
-        self.mode.take()
+    pub(super) fn mode(&self) -> Option<&str> {
+        self.mode.as_deref()
+    }
+
+    pub(super) const fn names_files(&self) -> bool {
+        self.ca.is_some() || self.certificate.is_some() || self.key.is_some()
     }
 
     fn place(&mut self, setting: TlsSetting) -> &mut Option<String> {
@@ -177,19 +181,27 @@ struct Reader {
 }
 
 impl Reader {
-    /// What is said of `setting`; in both places it must be the same.
+    /// What is said of `setting`; in both places it must be the same. Of two modes that protect the stricter counts, as services
+    /// hand out URLs with `sslmode=require`.
     fn said(&mut self, setting: TlsSetting) -> Option<Said> {
         let key = setting.in_section();
         let origin = self.section.origin_of_key(key);
-        let here = self.section.get::<String>(key);
+        let mut here = self.section.get::<String>(key);
         let there = self.in_url.place(setting).take();
-        if let (Some(here), Some(there)) = (&here, &there)
-            && here != there
+        if let (Some(said), Some(in_url)) = (&here, &there)
+            && said != in_url
         {
-            let message =
-                format!("{here:?} contradicts {}={there} in postgres.url; keep one of the two", setting.in_url());
-            self.section.wrong_at(&origin, &setting.to_string(), &message);
-            return None;
+            match setting {
+                TlsSetting::Mode if is_stricter(said, in_url) => {}
+                TlsSetting::Mode if is_stricter(in_url, said) => here = None,
+                _ => {
+                    let from = if self.url_origin == Origin::Environment { " from the environment" } else { "" };
+                    let in_url = format!("{}={in_url} in postgres.url{from}", setting.in_url());
+                    let message = format!("{said:?} contradicts {in_url}; keep one of the two");
+                    self.section.wrong_at(&origin, &setting.to_string(), &message);
+                    return None;
+                }
+            }
         }
         match (here, there) {
             (Some(value), _) => Some(Said { value, origin, key: setting.to_string(), lead: String::new() }),
@@ -306,6 +318,12 @@ pub(super) fn take_from_query(url: &mut Url, name: &str) -> Option<String> {
         url.set_query(Some(rest.join("&")).filter(|rest| !rest.is_empty()).as_deref());
     }
     taken
+}
+
+/// Whether one mode protects as another does, and better.
+fn is_stricter(one: &str, other: &str) -> bool {
+    let modes = TlsMode::parse(one).zip(TlsMode::parse(other));
+    modes.is_some_and(|(one, other)| one > other && other != TlsMode::Disable)
 }
 
 /// Nobody said anything. What stays on this machine needs no TLS. On any other way libpq would take what it gets

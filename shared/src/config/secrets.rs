@@ -105,6 +105,9 @@ impl SecretCommand {
     }
 }
 
+/// What is left empty was forgotten, or is what a container mounts in the place of a file that is not there.
+pub(super) const EMPTY: &str = "is empty: put the secret there, or take this setting out";
+
 /// The content of a secret's file.
 ///
 /// # Errors
@@ -112,7 +115,8 @@ impl SecretCommand {
 pub(super) fn read_file(file: &Path) -> Result<Secret, String> {
     let text = fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))?;
     // Editors and `echo` end a file with a line break that is not part of the secret.
-    Ok(Secret::new(text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t))))
+    let text = text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t));
+    if text.is_empty() { Err(EMPTY.to_owned()) } else { Ok(Secret::new(text)) }
 }
 
 fn wait(child: &mut Child, until: Instant) -> Result<std::process::ExitStatus, String> {

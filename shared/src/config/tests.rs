@@ -15,6 +15,8 @@ fn read(yaml: &str, variables: &[(&str, &str)]) -> Result<All, String> {
     fs::write(&path, yaml.replace("DIR", dir.path().to_str().unwrap())).unwrap();
     for (name, text) in [
         ("secret", "0123\n"),
+        ("empty", "\n"),
+        ("encrypted.pem", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n-----END ENCRYPTED PRIVATE KEY-----\n"),
         ("cert.pem", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n"),
         ("key.pem", "-----BEGIN EC PRIVATE KEY-----\nMAA=\n-----END EC PRIVATE KEY-----\n"),
     ] {
@@ -177,6 +179,10 @@ fn mistakes_in_how_librdkafka_is_to_connect() {
             "config.yml:2: kafka.tls.key_file: \"cert.pem\" holds no private key: it must have lines from BEGIN PRIVATE KEY to END",
         ),
         (
+            "tls: {cert_file: cert.pem, key_file: encrypted.pem}",
+            "config.yml:2: kafka.tls.key_file: \"encrypted.pem\" holds a private key that is encrypted, and no password for it can be given: take the encryption off (openssl pkey), and close the file to others instead",
+        ),
+        (
             "tls: {verify: no}",
             "config.yml:2: kafka.tls.verify: unknown key; allowed here: ca_file, cert_file, key_file",
         ),
@@ -266,8 +272,12 @@ fn mistakes_in_the_postgres_section_never_echo_a_password() {
             "config.yml:2: postgres.url: sslmode: \"allow\" is not a mode: disable, require, verify-ca or verify-full (prefer and allow protect from nobody who can change what passes)",
         ),
         (
-            "{url: 'postgres://h/d?sslmode=require', tls: {mode: verify-full}}",
-            "config.yml:2: postgres.tls.mode: \"verify-full\" contradicts sslmode=require in postgres.url; keep one of the two",
+            "{url: postgres://h/d, password_file: empty}",
+            "config.yml:2: postgres.password_file: \"empty\" is empty: put the secret there, or take this setting out",
+        ),
+        (
+            "{url: 'postgres://h/d?sslmode=disable', tls: {mode: verify-full}}",
+            "config.yml:2: postgres.tls.mode: \"verify-full\" contradicts sslmode=disable in postgres.url; keep one of the two",
         ),
         (
             "{url: 'postgres://h/d?sslrootcert=a', tls: {ca_file: b}}",
@@ -395,12 +405,21 @@ fn tls_follows_from_the_section_the_url_or_where_the_server_is() {
         ("{url: 'postgres://localhost/d?sslmode=require'}", TlsMode::Require, false),
         ("{url: 'postgres://localhost/d?sslrootcert=system'}", TlsMode::VerifyFull, false),
         ("{url: 'postgres://h/d?sslmode=disable', tls: {mode: disable}}", TlsMode::Disable, false),
+        ("{url: 'postgres://h/d?sslmode=require', tls: {mode: verify-full}}", TlsMode::VerifyFull, false),
+        ("{url: 'postgres://h/d?sslmode=verify-full', tls: {mode: require}}", TlsMode::VerifyFull, false),
         ("{url: postgres://h/d, tls: {mode: disable, ca_file: none}}", TlsMode::Disable, false),
     ] {
         let yaml = format!("kafka: {{brokers: ['k:1']}}\npostgres: {postgres}\n");
         let tls = read(&yaml, &[]).unwrap().2.tls;
         assert_eq!((tls.mode, tls.is_default), (mode, is_default), "{postgres}");
     }
+    let yaml = "kafka: {brokers: ['k:1']}\npostgres: {tls: {mode: verify-full}}\n";
+    let in_environment = read(yaml, &[("ISITUP__POSTGRES__URL", "postgres://h/d?sslmode=disable")]).unwrap_err();
+    assert!(
+        in_environment
+            .ends_with("contradicts sslmode=disable in postgres.url from the environment; keep one of the two"),
+        "{in_environment}"
+    );
     let url = "postgres://h/d?options=-c%20a=b+c&sslmode=require&connect_timeout=3";
     let (_, _, postgres, ..) = read(WELL, &[("ISITUP__POSTGRES__URL", url)]).unwrap();
     assert_eq!(postgres.url.as_str(), "postgres://h/d?options=-c%20a=b+c&connect_timeout=3", "the rest is as written");

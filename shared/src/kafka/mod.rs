@@ -113,8 +113,9 @@ pub enum KafkaError {
     /// The broker knows no such topic, and did not make it.
     #[error(
         "Kafka has no topic {topic:?} yet; where the broker does not make topics by itself, run: \
-         kafka-topics --bootstrap-server {brokers} --create --topic {topic} --partitions {partitions} \
-         --replication-factor {replication_factor} --config message.timestamp.type=LogAppendTime"
+         kafka-topics --bootstrap-server {brokers}{} --create --topic {topic} --partitions {partitions} \
+         --replication-factor {replication_factor} --config message.timestamp.type=LogAppendTime",
+        if *.is_secured { " --command-config client.properties" } else { "" }
     )]
     NoTopic {
         /// The topic.
@@ -125,6 +126,8 @@ pub enum KafkaError {
         partitions: u32,
         /// With how many replicas.
         replication_factor: u16,
+        /// Whether whoever does so needs TLS or a password, too.
+        is_secured: bool,
     },
     /// A setting, a certificate or a right must be mended; until then it fails again and again.
     #[error("{0}")]

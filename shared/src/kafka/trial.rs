@@ -1,16 +1,24 @@
 //! Trying the way to Kafka once, for people who want to know before they start a service.
 
-use crate::config::KafkaConfig;
+use crate::config::{KafkaClient, KafkaConfig};
 
+#[cfg(feature = "librdkafka")]
+use super::librdkafka;
 use super::{KafkaError, receiver, sender};
 
-/// What a producer needs of Kafka, short of writing: brokers that answer and a topic, which is made where it is missing.
-/// Gives what was found, in words.
+/// What a producer needs of Kafka: brokers that answer, a topic, which is made where it is missing, and the right to write to
+/// it. Gives what was found, in words.
 ///
 /// # Errors
 /// What a producer would meet.
 pub fn try_sending(config: &KafkaConfig) -> Result<String, KafkaError> {
     let partitions = sender(config).partition_count(&config.topic)?;
+    match &config.client {
+        // It has no user whom a right could be lacking.
+        KafkaClient::KafkaRust => {}
+        #[cfg(feature = "librdkafka")]
+        KafkaClient::Librdkafka(security) => librdkafka::may_write(config, security)?,
+    }
     Ok(format!(
         "topic {} at {} has {partitions} partitions ({})",
         config.topic,

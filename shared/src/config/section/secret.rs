@@ -106,6 +106,7 @@ impl Section {
 
 fn secret_from_variable(name: &str) -> Result<(Secret, SecretSource), String> {
     match env::var(name) {
+        Ok(text) if text.is_empty() => Err(format!("{name:?} {}", secrets::EMPTY)),
         Ok(text) => Ok((Secret::new(text), SecretSource::Given)),
         Err(VarError::NotPresent) => Err(format!("{name:?} is not set in the environment")),
         Err(VarError::NotUnicode(_)) => Err(format!("{name:?} is not UTF-8 in the environment")),

@@ -158,6 +158,7 @@ impl KafkaRust {
             brokers: self.brokers.join(","),
             partitions: self.shape.partitions,
             replication_factor: self.shape.replication_factor,
+            is_secured: false,
         }
     }
 

@@ -6,6 +6,7 @@ mod context;
 mod diagnosis;
 mod life;
 mod receiver;
+mod rights;
 mod sender;
 mod settings;
 mod topics;
@@ -14,6 +15,7 @@ mod trouble;
 use std::time::Duration;
 
 pub(super) use self::receiver::LibrdkafkaReceiver;
+pub(super) use self::rights::may_write;
 pub(super) use self::sender::LibrdkafkaSender;
 
 /// The longest a call may take.

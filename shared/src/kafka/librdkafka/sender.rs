@@ -20,7 +20,7 @@ const STRAGGLER_LIMIT: Duration = Duration::from_secs(3);
 /// Between looks at what is reported.
 const LOOK: Duration = Duration::from_millis(250);
 
-type Client = ThreadedProducer<Context, NoCustomPartitioner>;
+pub(super) type Client = ThreadedProducer<Context, NoCustomPartitioner>;
 
 /// Sends through librdkafka. Connects on first use.
 pub(in super::super) struct LibrdkafkaSender {
@@ -72,7 +72,7 @@ impl LibrdkafkaSender {
         if !flights.iter().any(|flight| matches!(flight.outcome.get(), Some(Err(_)))) {
             let alive = self.client()?;
             for record in records.iter().skip(flights.len()) {
-                match hand_to(alive, topic, record) {
+                match hand_to(&alive.client, &alive.context, topic, record) {
                     Ok(flight) => flights.push_back(flight),
                     Err(code) => {
                         result = Err(code);
@@ -195,17 +195,22 @@ fn is_same(record: &Record<'_>, flight: &Flight) -> bool {
     record.value == &*flight.value && record.key == &*flight.key
 }
 
-fn hand_to(alive: &Alive<Client>, topic: &str, record: &Record<'_>) -> Result<Arc<Flight>, RDKafkaErrorCode> {
+pub(super) fn hand_to(
+    client: &Client,
+    context: &Context,
+    topic: &str,
+    record: &Record<'_>,
+) -> Result<Arc<Flight>, RDKafkaErrorCode> {
     let flight = Arc::new(Flight { key: record.key.into(), value: record.value.into(), outcome: Default::default() });
     let message = BaseRecord::with_opaque_to(topic, Arc::clone(&flight))
         .partition(record.partition)
         .key(record.key)
         .payload(record.value);
-    alive.context.depart();
-    match alive.client.send(message) {
+    context.depart();
+    match client.send(message) {
         Ok(()) => Ok(flight),
         Err((error, _)) => {
-            alive.context.stay();
+            context.stay();
             Err(error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))
         }
     }

@@ -101,6 +101,13 @@ impl Settings {
         Ok(config)
     }
 
+    /// One whose records every broker refuses, see [`super::may_write`].
+    pub(super) fn refused_producer(&self) -> Result<ClientConfig, KafkaError> {
+        let mut config = self.common()?;
+        config.set("enable.idempotence", "false").set("acks", "2").set("allow.auto.create.topics", "false");
+        Ok(config)
+    }
+
     /// The reading side. It joins no group, but the library wants the name of one.
     pub(super) fn consumer(&self, group: &str) -> Result<ClientConfig, KafkaError> {
         let mut config = self.common()?;

@@ -12,6 +12,7 @@ use super::super::KafkaError;
 use super::context::Context;
 use super::settings::Settings;
 use super::{diagnosis, trouble};
+use crate::config::Security;
 
 /// How long a broker may take to make a topic.
 const CREATION_LIMIT: Duration = Duration::from_secs(7);
@@ -96,6 +97,7 @@ fn no_topic(topic: &str, settings: &Settings) -> KafkaError {
         brokers: settings.brokers.clone(),
         partitions: settings.shape.partitions,
         replication_factor: settings.shape.replication_factor,
+        is_secured: settings.security != Security::Plaintext,
     }
 }
 

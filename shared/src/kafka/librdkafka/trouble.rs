@@ -129,7 +129,9 @@ fn of_transport(broker: &str, reason: &str, settings: &Settings) -> KafkaError {
 fn no_rights(on: &str, settings: &Settings) -> String {
     let user = match &settings.security {
         Security::Sasl(_, sasl) => format!("user {:?}", sasl.username),
-        Security::Tls(KafkaTls { identity: Some(_), .. }) => "the owner of our certificate".to_owned(),
+        Security::Tls(KafkaTls { identity: Some(_), .. }) => {
+            "the owner of our certificate (kafka.tls.cert_file)".to_owned()
+        }
         _ => "this client".to_owned(),
     };
     format!(
