@@ -66,7 +66,7 @@ pub(crate) enum Command {
     Peek(PeekArgs),
     /// Show uptime, response times and incidents of each site
     Report(ReportArgs),
-    /// Check that no event is missing or doubled; exit code 1 if one is
+    /// Check that no event is missing or doubled and no offset was moved by another hand; exit code 1 if not
     Audit(AuditArgs),
     /// Move offsets back, so that the topic is read again; what is stored already is recognised
     Replay(ReplayArgs),
@@ -101,7 +101,7 @@ pub(crate) struct RunArgs {
     /// Where the console sink begins [default: earliest]
     #[arg(long, value_enum, value_name = "OFFSET")]
     pub from: Option<From>,
-    /// Leave the schema as it is
+    /// Leave the schema as it is, and wait until it is at this program's version
     #[arg(long)]
     pub no_migrate: bool,
     /// Where a topic was deleted and made anew, read it from its beginning instead of halting
