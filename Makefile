@@ -51,7 +51,7 @@ stop-dev: ## end everything; the data stays (DATA=delete deletes it)
 peek-data: ## show the latest checks in PostgreSQL (ARGS="--follow" follows)
 round-trip: ## follow one check to Kafka and into PostgreSQL (INTERVAL=15 goes on)
 setup-database: ## make or update the tables; with CONFIG=config.prod.yml the whole database, as ISITUP_ADMIN_URL, else print its SQL
-run-prod: ## look whether all is there, then run the two services with config.prod.yml against servers elsewhere
+run-prod: ## look whether all is there, then run the two services with config.prod.yml against servers elsewhere (CONSUMERS=3)
 image: ## build the container images: producer, consumer, and one for both
 dev: ## a shell in a container with all tools
 
