@@ -85,8 +85,8 @@ test-faults: deps ## the long tests under faults, then a storm of all of them (R
 test-compose: ## on a Docker engine: the very Dockerfiles and compose files, dev and prod, with faults (CELLS=v1+legacy chooses)
 	@tests/compose/run
 
-# kafka-rust is what `make test` runs on; tests/e2e/harness/lane.rs says what each of the others is. What follows a plus is how the
-# services reach PostgreSQL (secured.rs).
+# kafka-rust is what `make test` runs on; tests/e2e/harness/lane.rs says what each of the others is. What follows a plus is how
+# the services reach PostgreSQL (secured.rs).
 LANES ?= librdkafka librdkafka-4 mtls+verify-full scram
 LEFT_OUT = tests/not-by-librdkafka
 test-clients: deps ## the end-to-end tests on other Kafkas, by another client (LANES="librdkafka-4 mtls+verify-full" chooses)
