@@ -51,7 +51,7 @@ stop-dev: ## end everything; the data stays (DATA=delete deletes it)
 peek-data: ## show the latest checks in PostgreSQL (ARGS="--follow" follows)
 round-trip: ## follow one check to Kafka and into PostgreSQL (INTERVAL=15 goes on)
 setup-database: ## make or update the tables; with CONFIG=config.prod.yml the whole database, as ISITUP_ADMIN_URL, else print its SQL
-run-prod: ## look whether all is there, then run the two services with config.prod.yml against servers elsewhere
+run-prod: ## look whether all is there, then run the two services with config.prod.yml against servers elsewhere (CONSUMERS=3)
 image: ## build the container images: producer, consumer, and one for both
 dev: ## a shell in a container with all tools
 
@@ -85,16 +85,18 @@ test-faults: deps ## the long tests under faults, then a storm of all of them (R
 test-compose: ## on a Docker engine: the very Dockerfiles and compose files, dev and prod, with faults (CELLS=v1+legacy chooses)
 	@tests/compose/run
 
-# kafka-rust is what `make test` runs on; tests/e2e/harness/lane.rs says what each of the others is.
-LANES ?= librdkafka librdkafka-4 mtls scram
+# kafka-rust is what `make test` runs on; tests/e2e/harness/lane.rs says what each of the others is. What follows a plus is how
+# the services reach PostgreSQL (secured.rs).
+LANES ?= librdkafka librdkafka-4 mtls+verify-full scram
 LEFT_OUT = tests/not-by-librdkafka
-test-clients: deps ## the end-to-end tests on other Kafkas, by another client (LANES="librdkafka-4 mtls" chooses)
+test-clients: deps ## the end-to-end tests on other Kafkas, by another client (LANES="librdkafka-4 mtls+verify-full" chooses)
 	$(CARGO) build --workspace $(LOCKED)
 	$(CARGO) build --workspace $(FAILPOINTS) $(LOCKED)
 	@echo "left out on these lanes:"; cat $(LEFT_OUT)
 	@for lane in $(LANES); do \
 		echo "lane $$lane"; \
-		ISITUP_TEST_KAFKA=$$lane $(CARGO) test -p isitup-tests --test e2e $(LOCKED) -- \
+		env ISITUP_TEST_KAFKA=$${lane%+*} $$(echo "$$lane" | sed -n 's/.*+/ISITUP_TEST_POSTGRES=/p') \
+			$(CARGO) test -p isitup-tests --test e2e $(LOCKED) -- \
 			$$(sed -n 's/^[a-z]/--skip &/p' $(LEFT_OUT)) || exit 1; \
 	done
 
@@ -109,9 +111,9 @@ fuzz: ## throw random input at the checker and the configuration (TARGETS="respo
 			-print_final_stats=1 -max_total_time=$$(($(or $(MINUTES),10) * 60)) || exit 1; \
 	done
 
-check: lint small doc deny machete ## lint, docs, licences and advisories, unused dependencies
+check: lint small doc deny machete ## lint, the build without librdkafka, docs, licences and advisories, unused dependencies
 
-# The build without librdkafka.
+# The build without librdkafka: linted, and its configuration tested.
 small:
 	$(CARGO) clippy -p isitup-producer -p isitup-consumer --no-default-features $(LOCKED) -- -D warnings
 	$(CARGO) test -p isitup-shared --no-default-features --lib $(LOCKED) -- --quiet config

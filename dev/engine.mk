@@ -9,6 +9,18 @@ PROD_PROJECT ?= isitup-prod
 PROD_COMPOSE := ISITUP_CONFIG_FILE='$(abspath $(PROD_CONFIG))' $(COMPOSE) -p $(PROD_PROJECT) -f docker-compose.prod.yml
 DEV_SERVICES := isitup-producer-dev isitup-consumer-dev
 IN_CONTAINER := /etc/isitup/config.yml
+# How many there are in production.
+CONSUMERS ?= 1
+
+# The password of Kafka lies where config.prod.yml looks for it, unless the environment or .env says otherwise. Compose cannot
+# ask whether a file is there, and dev/before-prod has the same rule.
+ifeq ($(origin ISITUP_KAFKA_PASSWORD_FILE),undefined)
+ifneq ($(wildcard secrets/kafka),)
+ifeq ($(shell grep -s '^[a-z ]*ISITUP_KAFKA_PASSWORD_FILE *=' .env),)
+export ISITUP_KAFKA_PASSWORD_FILE := ./secrets/kafka
+endif
+endif
+endif
 
 # How long the containers of a set-up may take to become healthy, in seconds.
 READY_WITHIN ?= 180
@@ -108,7 +120,7 @@ run-prod:
 			failed="$$failed $$service"; \
 	done; \
 	[ -z "$$failed" ] || { echo "nothing was started: see above what the$$failed lacks, mend it, and call this again" >&2; exit 1; }
-	$(PROD_COMPOSE) up -d --force-recreate
+	$(PROD_COMPOSE) up -d --force-recreate --scale isitup-consumer=$(CONSUMERS)
 	$(call wait,$(PROD_COMPOSE))
 	@printf '%s\n' "" "Producer and consumer run." "  $(PROD_COMPOSE) logs -f    what they say" "  $(PROD_COMPOSE) down       ends them"
 

@@ -20,22 +20,28 @@ part_prod() {
     KAFKA_PORT=$(free_port) POSTGRES_PORT=$(free_port) CERTIFICATES=$work/servers-$cell
     export GATEWAY KAFKA_PORT POSTGRES_PORT CERTIFICATES ISITUP_VERSION=$id
     export ISITUP__KAFKA__BROKERS=$GATEWAY:$KAFKA_PORT
-    export ISITUP__POSTGRES__URL=postgres://isitup@$GATEWAY:$POSTGRES_PORT/isitup
+    export ISITUP__POSTGRES__URL=postgres://isitup_ingest@$GATEWAY:$POSTGRES_PORT/isitup
     export ISITUP_CERTIFICATES=$work/certificates-$cell ISITUP_POSTGRES_PASSWORD_FILE=$work/secrets-$cell/postgres
+    export ISITUP_SITES=$work/sites-$cell
+    prod_sites
     prod_config >"$work/config.yml"
     step "servers with TLS only: Kafka 4, PostgreSQL 17" prod_servers
     step "make run-prod without files says which, starts nothing" prod_lacks_files
     prod_credentials
+    step "make run-prod with a setting that is not passed on says so" prod_lost_setting
+    step "make setup-database prints what an administrator is to run" prod_make setup-database
+    step "make setup-database by one who is no superuser, and again" prod_set_up
     step "make run-prod with a wrong password says so, starts nothing" prod_wrong_password
     step "make run-prod without the topic says so, starts nothing" prod_lacks_topic
-    step "make setup-database prints what an administrator is to run" prod_make setup-database
     step "make run-prod checks, starts, and both become healthy" prod_make run-prod
     # How large they are is asked of those that people use, which are built for release.
     [ "$PROFILE" != release ] || small=', under 60 MB each'
     step "make image: three images, labelled${small-}" prod_images
+    step "the image of both finds its service behind --init" prod_health
     step "the containers can do nothing but their work" prod_hardened
     step "round-trip" prod_round_trip
-    step "three consumers share the partitions" prod_scale
+    step "a site that is added to a list is checked" prod_new_site
+    step "make run-prod CONSUMERS=3: they share the partitions" prod_scale
     for service in kafka postgres isitup-producer isitup-consumer; do
         step "$service is killed, and all are healthy again" prod_crash "$service"
     done
@@ -46,11 +52,18 @@ part_prod() {
     step "down leaves nothing" prod_down
 }
 
-# config.prod.yml as it is, but for the sites: the two servers, often, and one on the internet.
+# config.prod.yml as it is, but for the sites: Kafka, often, one on the internet, and those of a list.
 prod_config() {
     sed -e 's/interval: 30s/interval: 1s/' -e '/^domains:/,$d' config.prod.yml
-    printf '%s\n' 'domains:' "  - tcp://$GATEWAY:$KAFKA_PORT" "  - tcp://$GATEWAY:$POSTGRES_PORT" \
+    printf '%s\n' 'domains_file: sites/domains.txt' 'domains:' "  - tcp://$GATEWAY:$KAFKA_PORT" \
         "  - {url: 'https://example.com', interval: 30s}"
+}
+
+# Puts a new list in the place of the old one, as editors do: PostgreSQL, and whatever else is given.
+prod_sites() {
+    mkdir -p "$ISITUP_SITES" && chmod 755 "$ISITUP_SITES"
+    printf '%s\n' '# of this test' "tcp://$GATEWAY:$POSTGRES_PORT" "$@" >"$ISITUP_SITES/new"
+    chmod 644 "$ISITUP_SITES/new" && mv "$ISITUP_SITES/new" "$ISITUP_SITES/domains.txt"
 }
 
 # certificate NAME SUBJECT EXTENSION: signed by the authority in $CERTIFICATES.
@@ -102,6 +115,28 @@ prod_lacks_files() {
     is_refused "there is no folder $ISITUP_CERTIFICATES" "there is no file $ISITUP_POSTGRES_PASSWORD_FILE"
 }
 
+prod_lost_setting() {
+    export ISITUP__LOG__LEVEL=debug
+    is_refused "does not pass on ISITUP__LOG__LEVEL: "
+}
+
+# As with hosted servers: who administrates may make databases and roles, and is no superuser. From here on the superuser only
+# looks.
+prod_set_up() {
+    local password
+    password=$(openssl rand -hex 16)
+    docker exec "$(of servers postgres)" psql --username isitup --dbname postgres --command \
+        "CREATE ROLE administrator LOGIN CREATEDB CREATEROLE PASSWORD '$password'"
+    export ISITUP_ADMIN_URL=postgres://administrator:$password@$GATEWAY:$POSTGRES_PORT/postgres
+    prod_make setup-database
+    prod_make setup-database
+    local roles="SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles
+        WHERE rolname LIKE 'isitup_%' AND rolcanlogin AND NOT (rolsuper OR rolcreatedb OR rolcreaterole)"
+    query servers "$roles"
+    [ "$(query servers "$roles")" = 'isitup_ingest isitup_owner isitup_reader' ]
+    [ "$(query servers "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = 'isitup'")" = isitup_owner ]
+}
+
 prod_wrong_password() {
     echo wrong >"$ISITUP_POSTGRES_PASSWORD_FILE"
     is_refused "password authentication failed" "nothing was started"
@@ -132,6 +167,15 @@ prod_images() {
     docker run --rm "isitup:$id" consumer --version
 }
 
+# The first process of the container is the engine's own.
+prod_health() {
+    local container
+    container=$(docker run -d --init --read-only --label "com.docker.compose.project=$id-prod" \
+        --env ISITUP__KAFKA__BROKERS=localhost:9 --env ISITUP__DOMAINS=localhost "isitup:$id" producer run)
+    within 60 "the producer in it is alive" docker exec "$container" isitup health
+    docker rm -f --volumes "$container"
+}
+
 prod_hardened() {
     local container said
     for container in $(of prod isitup-producer) $(of prod isitup-consumer); do
@@ -149,13 +193,21 @@ prod_round_trip() {
         docker build --build-arg PROFILE="$PROFILE" -f dev/Dockerfile -t "isitup-dev:$id" .
     docker run --rm --network "$id-prod_default" --env ISITUP__KAFKA__BROKERS --env ISITUP__POSTGRES__URL \
         -v "$work/config.yml:/etc/isitup/config.yml:ro" -v "$ISITUP_CERTIFICATES:/etc/isitup/certificates:ro" \
-        -v "$ISITUP_POSTGRES_PASSWORD_FILE:/etc/isitup/secrets/postgres:ro" \
+        -v "$ISITUP_SITES:/etc/isitup/sites:ro" -v "$ISITUP_POSTGRES_PASSWORD_FILE:/etc/isitup/secrets/postgres:ro" \
         "isitup-dev:$id" round-trip --config /etc/isitup/config.yml --site "tcp://$ISITUP__KAFKA__BROKERS" \
         --producer-listen isitup-producer:9101
 }
 
+# The producer's own health, seen from its container.
+prod_new_site() {
+    local site=tcp://localhost:9101
+    prod_sites "$site"
+    is_checked() { [ "$(query servers "SELECT count(*) > 0 FROM isitup.check_result WHERE site = '$site'")" = t ]; }
+    within 60 "$site has a result" is_checked
+}
+
 prod_scale() {
-    prod_compose up -d --no-recreate --scale isitup-consumer=3
+    prod_make run-prod CONSUMERS=3
     all_healthy
     three_share prod isitup-consumer
 }
@@ -182,6 +234,7 @@ prod_wrong_order() {
 prod_audit() {
     prod_compose stop isitup-producer
     audit servers "$(of prod isitup-consumer | head -n 1)"
+    [ "$(query servers "SELECT count(*) FROM pg_class WHERE relowner = 'isitup_ingest'::regrole")" = 0 ]
 }
 
 prod_down() {

@@ -11,7 +11,8 @@ use crate::proc::Identity;
 use crate::process::{Launch, Process};
 use crate::spawner::Spawner;
 
-/// Both services promise to end within 8 s.
+/// The producer promises to end within 8 s. The consumer ends within seconds while its servers answer; else it is killed, which
+/// loses nothing.
 const STOP_LIMIT: Duration = Duration::from_secs(12);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Who ran this long before a crash is not caught in a loop.
