@@ -254,7 +254,7 @@ fn what_is_missing_to_set_a_database_up_is_told() {
         (code, &*said),
         (
             Some(3),
-            "isitup-consumer: PostgreSQL refused: permission denied to create role [42501]; the administrator must be allowed to create roles and databases (CREATEROLE, CREATEDB)"
+            "isitup-consumer: PostgreSQL refused: permission denied to create role [42501]; the administrator must be allowed to create roles and databases (CREATEROLE, CREATEDB), and to change those roles that are there already (WITH ADMIN OPTION)"
         )
     );
 }

@@ -95,7 +95,7 @@ impl SetUp {
                 let message = sql.as_db_error().map(DbError::message).unwrap_or_default();
                 StoreError::NotReady(format!(
                     "PostgreSQL refused: {message} [42501]; the administrator must be allowed to create roles and databases \
-                     (CREATEROLE, CREATEDB)"
+                     (CREATEROLE, CREATEDB), and to change those roles that are there already (WITH ADMIN OPTION)"
                 ))
             }
             _ => error,
