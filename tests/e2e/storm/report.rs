@@ -29,7 +29,7 @@ pub(super) struct Report {
 const ALWAYS: [&str; 3] = ["kill -9 of a producer", "restart of a producer", "more checks due than workers can do"];
 
 /// What a fault must have left behind, and what only it explains.
-const TRACES: [(&str, &str); 8] = [
+const TRACES: [(&str, &str); 10] = [
     ("the disk of a spool full", "spool_full"),
     ("a producer that dies at a named point", "producer_down"),
     ("kill -9 of a producer", "producer_down"),
@@ -37,7 +37,9 @@ const TRACES: [(&str, &str); 8] = [
     ("restart of a producer", "producer_down"),
     ("more checks due than workers can do", "overrun"),
     ("bytes flipped in a dead producer's spool", "spool_corrupt"),
+    ("bytes flipped in a dead producer's spool", "producer_down"),
     ("a dead producer's spool cut short", "spool_corrupt"),
+    ("a dead producer's spool cut short", "producer_down"),
 ];
 
 impl Report {
