@@ -117,3 +117,25 @@ fn a_url_with_two_servers_follows_the_one_that_can_be_written() {
     pipeline.wait_for_more_rows(600);
     pipeline.prove(producer);
 }
+
+#[test]
+fn one_partition_that_went_back_is_read_again_though_nothing_new_comes_on_any() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("one_went_back").busy_with(&site);
+    let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
+    pipeline.wait_for_rows(300);
+    let mut database = pipeline.database();
+    database.run("CREATE TABLE before AS SELECT partition, next_offset, anchor FROM partition_offset");
+    pipeline.wait_for_more_rows(600);
+    assert_eq!(producer.sigterm().code, Some(0));
+    pipeline.wait_until_read();
+    // As where a commit is lost, which no trigger sees.
+    database.run(
+        "ALTER TABLE partition_offset DISABLE TRIGGER USER;
+         UPDATE partition_offset o SET (next_offset, anchor) = (before.next_offset, before.anchor)
+             FROM before WHERE before.partition = o.partition AND o.partition = 4;
+         ALTER TABLE partition_offset ENABLE TRIGGER USER",
+    );
+    consumer.wait_for_log("the database lost what it had stored of partition 4: reading again from");
+    pipeline.prove_stored();
+}

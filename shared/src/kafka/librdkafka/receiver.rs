@@ -20,7 +20,11 @@ use crate::config::{KafkaConfig, Security};
 
 /// How long to wait for a first message.
 const WAIT: Duration = Duration::from_millis(500);
-/// How long to wait for partitions whose reading begins just now, once there are messages of others.
+/// How long to wait for partitions whose reading begins just now. A broker is asked by one request at a time, and with nothing
+/// new the one before, for other partitions, takes as long as [`WAIT`]: who gave up sooner and went back to those would never
+/// read them.
+const BEGIN_WAIT: Duration = Duration::from_secs(2);
+/// The same, once there are messages of others.
 const BEGIN_LIMIT: Duration = Duration::from_millis(300);
 /// The most bytes of one call.
 const CALL_SIZE: usize = 4 << 20;
@@ -119,10 +123,11 @@ impl LibrdkafkaReceiver {
         Ok(begun)
     }
 
-    /// Takes what the library has: waits for the first message, and a little for partitions of `begun`.
+    /// Takes what the library has: waits for the first message, and for word of the partitions of `begun`.
     fn gather(&mut self, begun: &BTreeSet<i32>) -> Result<Gathered, KafkaError> {
         let mut gathered = Gathered::default();
-        let (mut until, started) = (Instant::now() + WAIT, Instant::now());
+        let started = Instant::now();
+        let mut until = started + if begun.is_empty() { WAIT } else { BEGIN_WAIT };
         while gathered.bytes < CALL_SIZE {
             let Some(alive) = self.life.alive() else { break };
             let left = until.saturating_duration_since(Instant::now());
@@ -142,10 +147,11 @@ impl LibrdkafkaReceiver {
                 },
             }
             let is_here = |it: &i32| gathered.messages.contains_key(it) || gathered.ended.contains(it);
-            until = if begun.iter().all(is_here) {
-                if gathered.messages.is_empty() { until } else { Instant::now() }
-            } else {
-                until.min(started + BEGIN_LIMIT)
+            until = match (begun.iter().all(is_here), gathered.messages.is_empty()) {
+                (true, true) => started + WAIT,
+                (true, false) => Instant::now(),
+                (false, true) => until,
+                (false, false) => until.min(started + BEGIN_LIMIT),
             };
         }
         Ok(gathered)
