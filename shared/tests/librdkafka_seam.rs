@@ -23,11 +23,11 @@ fn config(brokers: String) -> KafkaConfig {
 }
 
 /// Sends until all is acknowledged, as the publisher does.
-fn deliver(sender: &mut dyn Sender, topic: &str, values: &[String]) {
+fn deliver(sender: &mut dyn Sender, (topic, partition): (&str, i32), values: &[String]) {
     let records: Vec<Record<'_>> =
-        values.iter().map(|value| Record { partition: 0, key: b"site", value: value.as_bytes() }).collect();
+        values.iter().map(|value| Record { partition, key: b"site", value: value.as_bytes() }).collect();
     let began = Instant::now();
-    while !matches!(sender.send(topic, &records).get(&0), Some(Ok(()))) {
+    while !matches!(sender.send(topic, &records).get(&partition), Some(Ok(()))) {
         assert!(began.elapsed() < DEADLINE, "not delivered");
     }
 }
@@ -60,15 +60,36 @@ fn a_batch_that_is_refused_is_sent_again_before_any_other() {
     let mut sender = sender(&config);
     assert_eq!(sender.partition_count("checks").unwrap(), 1);
     // So that it is connected, with a number of its own.
-    deliver(&mut *sender, "other", &["first".to_owned()]);
+    deliver(&mut *sender, ("other", 0), &["first".to_owned()]);
 
     // Long enough for a second batch to be under way, were that allowed; and so large are the records that the library has sent
     // the first before it is given the next.
     cluster.broker_round_trip_time(1, Duration::from_millis(300)).unwrap();
     cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION]);
     let sent: Vec<String> = (0..10).map(|number| format!("{number:>60000}")).collect();
-    deliver(&mut *sender, "checks", &sent);
+    deliver(&mut *sender, ("checks", 0), &sent);
     cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
     let stored: Vec<String> = values_of(&config, "checks").iter().map(|value| value.trim().to_owned()).collect();
     assert_eq!(stored, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+/// A broker is asked by one request at a time, and keeps one that asks for what is not there yet.
+#[test]
+fn while_nothing_new_comes_a_partition_is_read_at_the_first_call_that_asks_for_it() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("checks", 2, 1).unwrap();
+    let config = config(cluster.bootstrap_servers());
+    let mut sender = sender(&config);
+    assert_eq!(sender.partition_count("checks").unwrap(), 2);
+    for partition in [0, 1] {
+        deliver(&mut *sender, ("checks", partition), &["first".to_owned(), "second".to_owned()]);
+    }
+    let mut receiver = receiver(&config);
+    receiver.fetch("checks", &[(0, 2)]).unwrap();
+    for round in 0..5 {
+        assert!(receiver.fetch("checks", &[(0, 2)]).unwrap().iter().all(|fetched| fetched.partition == 0));
+        let fetched = receiver.fetch("checks", &[(1, 1)]).unwrap();
+        let offsets = fetched.iter().map(|fetched| fetched.messages.as_ref().unwrap().first().map(|it| it.offset));
+        assert_eq!(offsets.collect::<Vec<_>>(), [Some(1)], "round {round}");
+    }
 }

@@ -60,6 +60,7 @@ fn a_producer_that_is_stopped_while_kafka_is_away_publishes_the_rest_when_it_run
     servers.start_part("kafka").unwrap();
     let producer = pipeline.producer();
     wait_for_checks(&site, 300);
+    producer.wait_for_empty_spool();
     pipeline.prove(producer);
 }
 

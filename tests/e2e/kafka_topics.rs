@@ -38,6 +38,12 @@ pub(crate) fn accept_what_is_lost(pipeline: &Pipeline<'_>, lost: usize) {
     assert_eq!(slots, [""; 0], "the slots of what is lost are declared with it");
 }
 
+/// Waits until the producer's start is stored: were that what is lost, nobody could say from when on slots are due.
+#[track_caller]
+fn wait_for_start(pipeline: &Pipeline<'_>) {
+    eventually("the start is stored", || pipeline.count("producer_event WHERE seq = 1") == 1);
+}
+
 #[test]
 fn a_topic_deleted_under_load_halts_the_consumer_until_a_person_accepts_the_new_one() {
     let site = site::well("hello");
@@ -47,6 +53,7 @@ fn a_topic_deleted_under_load_halts_the_consumer_until_a_person_accepts_the_new_
     cluster.create_topic(pipeline.name(), 9, &[1], &[]);
     let (producer, mut consumer) = (pipeline.producer(), pipeline.consumer());
     pipeline.wait_for_rows(900);
+    wait_for_start(&pipeline);
 
     cluster.delete_topic(pipeline.name());
     wait_until_halted(&mut consumer, pipeline.name());
@@ -74,6 +81,7 @@ fn what_a_topic_held_unread_when_it_was_made_anew_is_named_missing_to_the_number
     let cluster = Cluster::of(shared_servers());
     let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
     pipeline.wait_for_rows(600);
+    wait_for_start(&pipeline);
     assert_eq!(consumer.sigterm().code, Some(0));
     let stored = pipeline.stored_numbers();
     site.wait_for_checks(300);
