@@ -23,7 +23,7 @@ const WAIT: Duration = Duration::from_millis(500);
 /// How long to wait for partitions whose reading begins just now. A broker is asked by one request at a time, and with nothing
 /// new the one before, for other partitions, takes as long as [`WAIT`]: who gave up sooner and went back to those would never
 /// read them.
-const BEGIN_WAIT: Duration = Duration::from_secs(2);
+const BEGIN_WAIT: Duration = Duration::from_secs(3);
 /// The same, once there are messages of others.
 const BEGIN_LIMIT: Duration = Duration::from_millis(300);
 /// The most bytes of one call.
