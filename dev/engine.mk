@@ -13,7 +13,7 @@ IN_CONTAINER := /etc/isitup/config.yml
 CONSUMERS ?= 1
 
 # The password of Kafka lies where config.prod.yml looks for it, unless the environment or .env says otherwise. Compose cannot
-# ask whether a file is there, and dev/before-prod has the same rule.
+# ask whether a file is there; dev/before-prod hears of it by the environment.
 ifeq ($(origin ISITUP_KAFKA_PASSWORD_FILE),undefined)
 ifneq ($(wildcard secrets/kafka),)
 ifeq ($(shell grep -s '^[a-z ]*ISITUP_KAFKA_PASSWORD_FILE *=' .env),)

@@ -2,13 +2,6 @@
 
 use crate::harness::{OwnServers, Pipeline, eventually, site};
 
-/// Waits until so many checks more were made.
-#[track_caller]
-fn wait_for_checks(site: &site::Site, more: u64) {
-    let asked = site.asked();
-    eventually(&format!("{more} more checks are made"), || site.asked() >= asked + more);
-}
-
 #[test]
 fn kafka_killed_in_mid_work_and_started_again_loses_and_doubles_nothing() {
     let (servers, site) = (OwnServers::start(), site::well("hello"));
@@ -17,7 +10,7 @@ fn kafka_killed_in_mid_work_and_started_again_loses_and_doubles_nothing() {
     pipeline.wait_for_rows(600);
     for _ in 0..2 {
         servers.kill("kafka").unwrap();
-        wait_for_checks(&site, 300);
+        site.wait_for_checks(300);
         servers.start_part("kafka").unwrap();
         pipeline.wait_for_more_rows(900);
     }
@@ -53,13 +46,13 @@ fn a_producer_that_is_stopped_while_kafka_is_away_publishes_the_rest_when_it_run
     let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
     pipeline.wait_for_rows(300);
     servers.kill("kafka").unwrap();
-    wait_for_checks(&site, 300);
+    site.wait_for_checks(300);
     let ended = producer.sigterm();
     assert_eq!(ended.code, Some(0), "{}", ended.log);
 
     servers.start_part("kafka").unwrap();
     let producer = pipeline.producer();
-    wait_for_checks(&site, 300);
+    site.wait_for_checks(300);
     producer.wait_for_empty_spool();
     pipeline.prove(producer);
 }

@@ -1,13 +1,13 @@
 //! Names of servers that have no address.
 
-use crate::harness::{Pipeline, Service};
+use crate::harness::Pipeline;
 
 /// Never resolves, by RFC 6761.
 const HOST: &str = "no-such-host.invalid";
 
 #[track_caller]
 fn is_told(pipeline: &Pipeline<'_>, program: &str, words: &str) {
-    let checked = Service::start("the check", pipeline.command(program, &["check-config", "--connect"])).wait();
+    let checked = pipeline.check_config(program);
     let is_told = checked.output.lines().any(|line| line.contains(" NOT WELL: ") && line.contains(words));
     assert!(is_told && checked.code == Some(3), "{program} does not say {words:?}, but {checked:?}");
 }

@@ -219,6 +219,11 @@ impl<'a> Pipeline<'a> {
         self.consumer_with(args).wait()
     }
 
+    /// What `program` says of its configuration and of what it needs beside it.
+    pub(crate) fn check_config(&self, program: &str) -> Finished {
+        Service::start("the check", self.command(program, &["check-config", "--connect"])).wait()
+    }
+
     /// `program` with this pipeline's configuration as it is now.
     pub(crate) fn command(&self, program: &str, args: &[&str]) -> Command {
         let mut command = child::command(program);

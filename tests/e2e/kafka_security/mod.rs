@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use isitup_dev::kafka_password;
 
-use crate::harness::{Finished, Pipeline, Service, eventually, secured_kafka, site, within};
+use crate::harness::{Pipeline, Service, eventually, secured_kafka, site, within};
 
 /// How soon a mistake is told.
 const TOLD: Duration = Duration::from_secs(10);
@@ -54,17 +54,13 @@ fn pipeline(name: &str, kafka: String) -> (site::Site, Pipeline<'static>) {
     (site, pipeline)
 }
 
-fn check_config(pipeline: &Pipeline<'_>, program: &str) -> Finished {
-    Service::start("the check", pipeline.command(program, &["check-config", "--connect"])).wait()
-}
-
 #[track_caller]
 fn runs_over(name: &str, listener: &str, security: &str) {
     let (_site, pipeline) = pipeline(name, way(listener, security));
     let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
     pipeline.wait_for_rows(6);
-    assert_eq!(check_config(&pipeline, "isitup-producer").code, Some(0));
-    assert_eq!(check_config(&pipeline, "isitup-consumer").code, Some(0));
+    assert_eq!(pipeline.check_config("isitup-producer").code, Some(0));
+    assert_eq!(pipeline.check_config("isitup-consumer").code, Some(0));
     pipeline.prove(producer);
 }
 
@@ -115,7 +111,7 @@ fn kafka_rust_on_kafka_4_says_which_client_to_set() {
                    set kafka.client: librdkafka, or use a broker up to 3.9";
     wait_until_told(&producer, message);
     for program in ["isitup-producer", "isitup-consumer"] {
-        let checked = check_config(&pipeline, program);
+        let checked = pipeline.check_config(program);
         assert!(checked.output.contains(message) && checked.code == Some(3), "{checked:?}");
     }
     assert_eq!(producer.sigterm().code, Some(0));
@@ -149,7 +145,7 @@ fn contradictions_and_missing_files_are_errors_of_the_configuration() {
     ] {
         let (_site, pipeline) = pipeline("contradiction", security);
         for program in ["isitup-producer", "isitup-consumer"] {
-            let checked = check_config(&pipeline, program);
+            let checked = pipeline.check_config(program);
             let told = checked.log.lines().any(|line| line.ends_with(message));
             assert!(told && checked.code == Some(2), "{program} does not say {message:?}, but {checked:?}");
         }

@@ -2,7 +2,7 @@
 
 use isitup_dev::{Operation, Resource, kafka_password};
 
-use super::{at, check_config, pipeline, sasl, wait_until_told, way};
+use super::{at, pipeline, sasl, wait_until_told, way};
 use crate::harness::{Pipeline, secured_kafka, site};
 
 const RIGHTS: &str = "grant them by kafka-acls (the producer: Describe and Write, and Create where the topic is missing; \
@@ -41,7 +41,7 @@ fn without_the_right_to_see_or_make_the_topic_that_is_told_and_granting_it_suffi
 fn without_the_right_to_write_that_is_told_and_granting_it_suffices() {
     let (site, pipeline) = limited("may_not_write");
     grant(&pipeline, &[Operation::Describe, Operation::Create, Operation::Read]);
-    let checked = check_config(&pipeline, "isitup-producer");
+    let checked = pipeline.check_config("isitup-producer");
     let message = format!("user \"limited\" has no rights on the topic: {RIGHTS}");
     assert!(checked.output.contains(&format!("NOT WELL: {message}")) && checked.code == Some(3), "{checked:?}");
     let producer = pipeline.producer();
@@ -51,7 +51,7 @@ fn without_the_right_to_write_that_is_told_and_granting_it_suffices() {
     grant(&pipeline, &[Operation::Write]);
     let _consumer = pipeline.consumer();
     pipeline.wait_for_rows(6);
-    assert_eq!(check_config(&pipeline, "isitup-producer").code, Some(0));
+    assert_eq!(pipeline.check_config("isitup-producer").code, Some(0));
     pipeline.prove(producer);
 }
 
@@ -64,7 +64,7 @@ fn without_the_right_to_read_that_is_told_and_granting_it_suffices() {
     let consumer = pipeline.consumer();
     wait_until_told(&consumer, &format!("user \"limited\" has no rights on the topic: {RIGHTS}"));
     assert_eq!(consumer.get("/health/ready").0, 503);
-    let checked = check_config(&pipeline, "isitup-consumer");
+    let checked = pipeline.check_config("isitup-consumer");
     let told = format!("NOT WELL: user \"limited\" has no rights on the topic: {RIGHTS}");
     assert!(checked.output.contains(&told) && checked.code == Some(3), "{checked:?}");
     grant(&pipeline, &[Operation::Read]);

@@ -1,6 +1,6 @@
 //! Wrong set-ups of TLS and passwords, each told in the very words that are to be read here.
 
-use super::{at, check_config, pipeline, refused, sasl, tls_by, wait_until_told, way, well_by};
+use super::{at, pipeline, refused, sasl, tls_by, wait_until_told, way, well_by};
 use crate::harness::secured_kafka;
 
 /// A wrong set-up at `listener` is told by both services and by their `check-config`; the checks wait in the spool; once it is
@@ -12,7 +12,7 @@ fn is_told_and_mended(name: &str, (listener, wrong): (&str, &str), message: &str
     wait_until_told(&producer, &format!("events wait in the spool: {message}"));
     wait_until_told(&consumer, &format!("waiting for Kafka: {message}"));
     for program in ["isitup-producer", "isitup-consumer"] {
-        let checked = check_config(&pipeline, program);
+        let checked = pipeline.check_config(program);
         let told = checked.output.lines().any(|told| told.ends_with(&format!(" NOT WELL: {message}")));
         assert!(told && checked.code == Some(3), "{program} does not say {message:?}, but {checked:?}");
     }

@@ -1,7 +1,5 @@
 //! Whether a topic may be written to, without writing.
 
-use std::time::{Duration, Instant};
-
 use rdkafka::error::RDKafkaErrorCode;
 
 use super::super::{KafkaError, Record};
@@ -26,10 +24,7 @@ pub(in super::super) fn may_write(config: &KafkaConfig, security: &Security) -> 
     let refused = |code| trouble::of_partition(code, 0, &settings);
     let record = Record { partition: 0, key: b"", value: b"" };
     let flight = hand_to(&client, &context, &config.topic, &record).map_err(refused)?;
-    let until = Instant::now() + ASK_LIMIT;
-    while flight.outcome.get().is_none() && Instant::now() < until {
-        context.wait_for_reports(Duration::from_millis(250));
-    }
+    context.wait_for_reports(ASK_LIMIT);
     match flight.outcome.get() {
         Some(Ok(()) | Err(RDKafkaErrorCode::InvalidRequiredAcks)) => Ok(()),
         Some(Err(code)) => Err(refused(*code)),
