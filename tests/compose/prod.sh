@@ -17,8 +17,8 @@ servers() {
 part_prod() {
     part=prod
     GATEWAY=$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}')
-    KAFKA_PORT=$(free_port) POSTGRES_PORT=$(free_port) CERTIFICATES=$work/servers-$cell
-    export GATEWAY KAFKA_PORT POSTGRES_PORT CERTIFICATES ISITUP_VERSION=$id
+    KAFKA_PORT=$(free_port) KAFKA_PASSWORD_PORT=$(free_port) POSTGRES_PORT=$(free_port) CERTIFICATES=$work/servers-$cell
+    export GATEWAY KAFKA_PORT KAFKA_PASSWORD_PORT POSTGRES_PORT CERTIFICATES ISITUP_VERSION=$id
     export ISITUP__KAFKA__BROKERS=$GATEWAY:$KAFKA_PORT
     export ISITUP__POSTGRES__URL=postgres://isitup_ingest@$GATEWAY:$POSTGRES_PORT/isitup
     export ISITUP_CERTIFICATES=$work/certificates-$cell ISITUP_POSTGRES_PASSWORD_FILE=$work/secrets-$cell/postgres
@@ -47,6 +47,10 @@ part_prod() {
     done
     step "round-trip after that" prod_round_trip
     step "all stop, and start in the wrong order" prod_wrong_order
+    step "round-trip after that" prod_round_trip
+    export ISITUP__KAFKA__BROKERS=$GATEWAY:$KAFKA_PASSWORD_PORT ISITUP_KAFKA_PASSWORD_FILE=$work/secrets-$cell/kafka
+    step "make run-prod with a wrong password for Kafka says so" prod_wrong_kafka_password
+    step "make run-prod with a password for Kafka, not a certificate" prod_make run-prod
     step "round-trip after that" prod_round_trip
     step "the producer ends; audit: each number once" prod_audit
     step "down leaves nothing" prod_down
@@ -100,15 +104,16 @@ prod_credentials() {
     cp "$CERTIFICATES/postgres.password" "$ISITUP_POSTGRES_PASSWORD_FILE"
 }
 
-# is_refused WORDS..: make run-prod fails, says all of these words, and no container of the two services is there.
+# is_refused WORDS..: make run-prod fails, says all of these words, and no container of the two services comes or goes.
 is_refused() {
-    local words said
+    local words said before
+    before=$(of prod isitup-producer)$(of prod isitup-consumer)
     said=$(prod_make run-prod 2>&1) && { echo "$said"; echo "it went on"; return 1; }
     echo "$said"
     for words; do
         grep -qF -- "$words" <<<"$said" || { echo "not said: $words"; return 1; }
     done
-    [ -z "$(of prod isitup-producer)$(of prod isitup-consumer)" ]
+    [ "$(of prod isitup-producer)$(of prod isitup-consumer)" = "$before" ]
 }
 
 prod_lacks_files() {
@@ -194,7 +199,8 @@ prod_round_trip() {
     docker run --rm --network "$id-prod_default" --env ISITUP__KAFKA__BROKERS --env ISITUP__POSTGRES__URL \
         -v "$work/config.yml:/etc/isitup/config.yml:ro" -v "$ISITUP_CERTIFICATES:/etc/isitup/certificates:ro" \
         -v "$ISITUP_SITES:/etc/isitup/sites:ro" -v "$ISITUP_POSTGRES_PASSWORD_FILE:/etc/isitup/secrets/postgres:ro" \
-        "isitup-dev:$id" round-trip --config /etc/isitup/config.yml --site "tcp://$ISITUP__KAFKA__BROKERS" \
+        -v "${ISITUP_KAFKA_PASSWORD_FILE:-$PWD/packaging/empty}:/etc/isitup/secrets/kafka:ro" \
+        "isitup-dev:$id" round-trip --config /etc/isitup/config.yml --site "tcp://$GATEWAY:$KAFKA_PORT" \
         --producer-listen isitup-producer:9101
 }
 
@@ -229,6 +235,18 @@ prod_wrong_order() {
         sleep 1
     done
     all_healthy
+}
+
+# The same set-up at a listener that asks for a name and a password. config.prod.yml is changed as its comments say.
+prod_wrong_kafka_password() {
+    local password
+    password=$(openssl rand -hex 16)
+    docker exec "$(of servers kafka)" /opt/kafka/bin/kafka-configs.sh --bootstrap-server localhost:9092 --alter \
+        --entity-type users --entity-name isitup --add-config "SCRAM-SHA-512=[password=$password]"
+    sed -i -e 's/^  # sasl: /  sasl: /' -e 's|, cert_file: [^,]*, key_file: [^}]*}|}|' "$work/config.yml"
+    echo wrong >"$ISITUP_KAFKA_PASSWORD_FILE"
+    is_refused "kafka.sasl.password" "nothing was started"
+    echo "$password" >"$ISITUP_KAFKA_PASSWORD_FILE"
 }
 
 prod_audit() {
