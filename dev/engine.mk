@@ -13,9 +13,10 @@ IN_CONTAINER := /etc/isitup/config.yml
 CONSUMERS ?= 1
 
 # The password of Kafka lies where config.prod.yml looks for it, unless the environment or .env says otherwise. Compose cannot
-# ask whether a file is there; dev/before-prod hears of it by the environment.
+# ask whether a file is there; dev/before-prod hears of it by the environment. In a folder that is closed to us it is taken to be
+# there when the configuration names it.
 ifeq ($(origin ISITUP_KAFKA_PASSWORD_FILE),undefined)
-ifneq ($(wildcard secrets/kafka),)
+ifneq ($(shell [ -e secrets/kafka ] || { [ -d secrets ] && [ ! -x secrets ] && grep -q '^[^\#]*secrets/kafka' '$(PROD_CONFIG)'; } && echo yes),)
 ifeq ($(shell grep -s '^[a-z ]*ISITUP_KAFKA_PASSWORD_FILE *=' .env),)
 export ISITUP_KAFKA_PASSWORD_FILE := ./secrets/kafka
 endif

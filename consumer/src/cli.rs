@@ -49,7 +49,7 @@ Examples:
   isitup-consumer rejected list -c config.yml             messages that could not be stored, and why
   kcat -C -t TOPIC -c 1 -f %s | isitup-consumer decode    show one message, in whichever format
 
-Exit codes: 0 well, 1 the answer is no, 2 bad usage or configuration, 3 a service could not be reached.";
+Exit codes: 0 well, 1 the answer is no, 2 bad usage or configuration, 3 a service (or a secret) could not be reached.";
 
 /// What to do.
 #[derive(Debug, Subcommand)]

@@ -46,11 +46,12 @@ impl From<std::io::Error> for CommandError {
 }
 
 /// The exit code: 0 well, 1 the answer is no (or something broke), 2 bad usage or configuration, 3 a service could not
-/// be reached.
+/// be reached, or a command that is to print a secret failed.
 pub(crate) fn code(result: &Result<Answer, CommandError>) -> ExitCode {
     ExitCode::from(match result {
         Ok(Answer::Yes) => 0,
         Ok(Answer::No) | Err(CommandError::Other(_)) => 1,
+        Err(CommandError::Config(problems)) if problems.are_passing() => 3,
         Err(CommandError::Usage(_) | CommandError::Config(_)) => 2,
         Err(CommandError::Store(_) | CommandError::Kafka(_) | CommandError::NotThere(_)) => 3,
     })

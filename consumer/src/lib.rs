@@ -28,7 +28,7 @@ mod waiting;
 use std::process::ExitCode;
 
 use clap::Parser;
-use isitup_shared::config::LogConfig;
+use isitup_shared::config::{ConsumerConfig, LogConfig};
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::{documents, logging};
 
@@ -57,7 +57,7 @@ fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
         Command::Completions { shell } => Ok(documents::completions::<Cli>(shell).map(|()| Answer::Yes)?),
         Command::Manual { folder } => Ok(documents::manual::<Cli>(&folder).map(|()| Answer::Yes)?),
         Command::Decode(args) => commands::decode::run(&args),
-        Command::Health => commands::health::run(&begin(&cli, false)?.config),
+        Command::Health => commands::health::run(ConsumerConfig::read_listen(cli.config.as_deref())?),
         Command::Run(args) => {
             let context = begin(&cli, args.sinks().contains(&Sink::Postgres))?;
             Ok(run::run(&context.config, &args, &context.shutdown).map(|()| Answer::Yes)?)

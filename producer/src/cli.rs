@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
-use isitup_shared::config::{LogConfig, Problems};
+use isitup_shared::config::{LogConfig, Problems, ProducerConfig};
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::{documents, logging};
 
@@ -82,7 +82,7 @@ Examples:
   isitup-producer check-config -c config.yml      is the configuration well? (--connect: and Kafka?)
   ISITUP__KAFKA__BROKERS=localhost:9092 ISITUP__DOMAINS=https://example.com isitup-producer
 
-Exit codes: 0 well, 1 the answer is no, 2 bad usage or configuration, 3 a service could not be reached";
+Exit codes: 0 well, 1 the answer is no, 2 bad usage or configuration, 3 a service (or a secret) could not be reached";
 
 /// The answer is no.
 pub(crate) const NO: u8 = 1;
@@ -113,13 +113,13 @@ impl Cli {
             Some(Command::CheckConfig { json, all, strict, connect }) => {
                 self.settings().map(|settings| one_shot::describe(&settings, Telling { json, all, strict, connect }))
             }
-            Some(Command::Health) => self.settings().map(|settings| one_shot::health(settings.producer.listen)),
+            Some(Command::Health) => ProducerConfig::read_listen(self.config.as_deref()).map(one_shot::health),
             Some(Command::Completions { shell }) => Ok(made(documents::completions::<Self>(shell))),
             Some(Command::Manual { ref folder }) => Ok(made(documents::manual::<Self>(folder))),
         };
         ExitCode::from(code.unwrap_or_else(|problems| {
             one_shot::complain(&problems.to_string());
-            USAGE
+            if problems.are_passing() { UNREACHABLE } else { USAGE }
         }))
     }
 

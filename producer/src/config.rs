@@ -138,18 +138,14 @@ fn finish(
 
 fn no_site(file: Option<&Path>) -> Problem {
     let remedy = "no site to check: write `domains: [https://example.com]`, or name a file of them in `domains_file`";
-    match file {
-        Some(file) => Problem {
-            origin: file.display().to_string(),
-            key: "domains".into(),
-            message: format!("{remedy} (or set ISITUP__DOMAINS)"),
-        },
-        None => Problem {
-            origin: "ISITUP__DOMAINS".into(),
-            key: "domains".into(),
-            message: "no site to check: set it to one URL or several with commas, such as https://example.com".into(),
-        },
-    }
+    let (origin, message) = match file {
+        Some(file) => (file.display().to_string(), format!("{remedy} (or set ISITUP__DOMAINS)")),
+        None => (
+            "ISITUP__DOMAINS".into(),
+            "no site to check: set it to one URL or several with commas, such as https://example.com".into(),
+        ),
+    };
+    Problem::new(origin, "domains".into(), message)
 }
 
 fn hash_of(sites: &[Site]) -> String {

@@ -9,7 +9,9 @@ use crate::config::{LogConfig, LogFormat};
 use crate::time::UtcTime;
 
 /// Libraries whose own chatter below a warning says nothing about isitup.
-const QUIET: [&str; 8] = ["kafka", "reqwest", "hyper", "hyper_util", "h2", "rustls", "tokio_postgres", "refinery_core"];
+const QUIET: [&str; 7] = ["kafka", "reqwest", "hyper", "hyper_util", "h2", "rustls", "refinery_core"];
+/// This one writes whole statements, also those that give a role its password.
+const NEVER_CHATTY: &str = "tokio_postgres";
 
 /// Starts logging. Later calls change nothing, so tests may call it often.
 pub fn init(config: LogConfig) {
@@ -20,6 +22,7 @@ pub fn init(config: LogConfig) {
             builder.filter_module(library, config.level.min(LevelFilter::Warn));
         }
     }
+    builder.filter_module(NEVER_CHATTY, config.level.min(LevelFilter::Warn));
     match config.format {
         LogFormat::Text => builder.format_timestamp_millis().format_target(false),
         LogFormat::Json => builder.write_style(WriteStyle::Never).format(|out, record| {

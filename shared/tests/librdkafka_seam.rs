@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use isitup_shared::config::{Format, KafkaClient, KafkaConfig, Security, TopicShape};
-use isitup_shared::kafka::{Record, Sender, receiver, sender};
+use isitup_shared::kafka::{KafkaError, Record, Sender, receiver, sender};
 use rdkafka::mocking::MockCluster;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
@@ -71,6 +71,29 @@ fn a_batch_that_is_refused_is_sent_again_before_any_other() {
     cluster.broker_round_trip_time(1, Duration::ZERO).unwrap();
     let stored: Vec<String> = values_of(&config, "checks").iter().map(|value| value.trim().to_owned()).collect();
     assert_eq!(stored, (0..10).map(|number| number.to_string()).collect::<Vec<_>>());
+}
+
+/// One broker may refuse what the others take, such as an old password; a new client is what takes up the new one.
+#[test]
+fn a_client_whose_records_are_refused_is_given_up_although_the_cluster_answers_it() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("checks", 1, 1).unwrap();
+    let config = config(cluster.bootstrap_servers());
+    let mut sender = sender(&config);
+    assert_eq!(sender.partition_count("checks").unwrap(), 1);
+    deliver(&mut *sender, ("checks", 0), &["first".to_owned()]);
+    assert_eq!(sender.connects(), 1);
+
+    cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED]);
+    let refused = sender.send("checks", &[Record { partition: 0, key: b"site", value: b"second" }]);
+    assert!(matches!(refused[&0], Err(KafkaError::Setup(_))), "{refused:?}");
+    let began = Instant::now();
+    while sender.connects() == 1 {
+        assert!(began.elapsed() < DEADLINE, "still the same client");
+        assert_eq!(sender.partition_count("checks").unwrap(), 1);
+    }
+    deliver(&mut *sender, ("checks", 0), &["second".to_owned()]);
+    assert_eq!(values_of(&config, "checks"), ["first", "second"]);
 }
 
 /// A broker is asked by one request at a time, and keeps one that asks for what is not there yet.

@@ -79,7 +79,7 @@ fn a_command_that_fails_is_told_without_what_it_printed_and_the_service_waits() 
         "isitup-consumer: {}/config.yml:2: postgres.password_command: the command failed (exit status: 5): the vault is sealed",
         folder.display()
     );
-    assert_eq!((asked.code, &*asked.log), (Some(2), &*told));
+    assert_eq!((asked.code, &*asked.log), (Some(3), &*told));
     fs::write(folder.join("open"), "").unwrap();
     let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
     pipeline.wait_for_rows(2);

@@ -148,7 +148,10 @@ impl SetUp {
                 &mut text,
                 &format!(
                     "    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {name}) THEN\n        \
-                             CREATE ROLE {role} LOGIN;\n    END IF;\n"
+                             CREATE ROLE {role} LOGIN;\n    \
+                     ELSIF NOT (SELECT rolcanlogin FROM pg_roles WHERE rolname = {name}) THEN\n        \
+                             -- As migrations make those of these names, for people to grant.\n        \
+                             ALTER ROLE {role} LOGIN;\n    END IF;\n"
                 ),
             );
         }

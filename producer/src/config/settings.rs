@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn refuse(&mut self, place: &str, key: &str, message: String) {
-        self.problems.push(Problem { origin: place.to_owned(), key: key.to_owned(), message });
+        self.problems.push(Problem::new(place.to_owned(), key.to_owned(), message));
     }
 
     /// The settings in `section`; what it does not say is as in `base`.

@@ -110,7 +110,7 @@ pub(super) fn load_with(
         Ok(values) => Ok(Section::root(values, origin, Vec::new())),
         Err(error) => {
             let message = error.to_string();
-            Err(Problems(vec![Problem { origin: origin.place(""), key: String::new(), message }]))
+            Err(Problems(vec![Problem::new(origin.place(""), String::new(), message)]))
         }
     }
 }

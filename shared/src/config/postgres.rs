@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::Url;
 
-use super::postgres_tls::{UrlTls, take_from_query};
+use super::postgres_tls::{UrlTls, default_mode, take_from_query};
 use super::{Credential, PostgresTls, Scalar, SecretSource, Section, TlsMode};
 use crate::secret::Secret;
 
@@ -67,6 +67,10 @@ impl PostgresConfig {
         }
         let given = |secret| Credential { secret, setting: "the URL".into(), source: SecretSource::Given };
         let mut tls = self.tls.clone();
+        if tls.is_default {
+            // What nobody said follows from where this server is, not from where the other one is.
+            tls.mode = default_mode(Some(&url));
+        }
         if let Some(mode) = said.mode() {
             let mode = TlsMode::parse(mode).ok_or(TlsMode::WHAT)?;
             tls.mode = if mode == TlsMode::Disable { mode } else { mode.max(tls.mode) };
@@ -153,7 +157,7 @@ fn parse_url(text: &str) -> Option<Url> {
 }
 
 fn decode_percent(encoded: &str) -> String {
-    // A query string decodes `+` too, so it is written as what it stands for in a password: itself.
-    let query = format!("p={}", encoded.replace('+', "%2B"));
+    // In a query string `+` is a space and `&` ends the value, so both are written as what they stand for here: themselves.
+    let query = format!("p={}", encoded.replace('+', "%2B").replace('&', "%26"));
     url::form_urlencoded::parse(query.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }

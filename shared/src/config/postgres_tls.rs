@@ -328,7 +328,7 @@ fn is_stricter(one: &str, other: &str) -> bool {
 
 /// Nobody said anything. What stays on this machine needs no TLS. On any other way libpq would take what it gets
 /// (`prefer`), which protects from nobody who can change it on the way; so it is all or nothing.
-fn default_mode(url: Option<&Url>) -> TlsMode {
+pub(super) fn default_mode(url: Option<&Url>) -> TlsMode {
     let is_here = |host: &str| {
         let host = host.trim_matches(['[', ']']);
         host == "localhost" || is_socket(host) || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

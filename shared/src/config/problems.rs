@@ -11,6 +11,15 @@ pub struct Problem {
     pub key: String,
     /// What is wrong, with the value and what is allowed.
     pub message: String,
+    /// Whether it may be well again by itself: a command that failed now.
+    pub is_passing: bool,
+}
+
+impl Problem {
+    /// One that only a change of the configuration mends.
+    pub const fn new(origin: String, key: String, message: String) -> Self {
+        Self { origin, key, message, is_passing: false }
+    }
 }
 
 impl fmt::Display for Problem {
@@ -26,6 +35,13 @@ impl fmt::Display for Problem {
 /// All that is wrong with the configuration, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// Whether all of it may be well again by itself.
+    pub fn are_passing(&self) -> bool {
+        self.0.iter().all(|problem| problem.is_passing)
+    }
+}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -268,7 +268,7 @@ impl Section {
 
     /// Notes that what stood at `key`, at a place that was asked for before it was read, is wrong.
     pub fn refuse_at(&mut self, place: &str, key: &str, message: impl fmt::Display) {
-        let problem = Problem { origin: place.to_owned(), key: self.key_path(key), message: message.to_string() };
+        let problem = Problem::new(place.to_owned(), self.key_path(key), message.to_string());
         self.found.borrow_mut().push(problem);
     }
 
@@ -279,6 +279,10 @@ impl Section {
 
     /// Notes every key that nobody asked for.
     pub fn finish(self) {
+        self.note_unknown();
+    }
+
+    fn note_unknown(&self) {
         for (key, value) in &self.values {
             let allowed: Vec<&str> = self.asked.iter().map(String::as_str).collect();
             let message = format!("unknown key; allowed here: {}", allowed.join(", "));
@@ -291,9 +295,13 @@ impl Section {
     /// # Errors
     /// All mistakes, in the order of the file.
     pub fn finish_root<T>(self, value: Option<T>) -> Result<T, Problems> {
-        let found = Rc::clone(&self.found);
-        self.finish();
-        let mut problems = found.take();
+        self.note_unknown();
+        self.leave_root(value)
+    }
+
+    /// The same where only a part was asked for: `value`, or what is wrong with that part.
+    pub(super) fn leave_root<T>(self, value: Option<T>) -> Result<T, Problems> {
+        let mut problems = self.found.take();
         problems.sort_by_key(|problem| layers::line_of(&problem.origin));
         match value {
             Some(value) if problems.is_empty() => Ok(value),
@@ -355,7 +363,7 @@ impl Section {
 }
 
 fn note(found: &Found, origin: &Origin, path: &str, message: String) {
-    found.borrow_mut().push(Problem { origin: origin.place(path), key: path.to_owned(), message });
+    found.borrow_mut().push(Problem::new(origin.place(path), path.to_owned(), message));
 }
 
 fn text_of(value: &Value) -> Option<&str> {

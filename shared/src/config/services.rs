@@ -1,10 +1,10 @@
 //! The sections `log`, `producer` and `consumer`.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{ByteSize, Network, Scalar, Section};
+use super::{ByteSize, Network, Problems, Scalar, Section, load};
 
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,10 +70,22 @@ pub struct SpoolConfig {
     pub max_size: u64,
 }
 
+const LISTEN_PRODUCER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9101);
+const LISTEN_CONSUMER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9102);
+
 /// The smallest spool: room for a few of its segments.
 const SMALLEST_SPOOL: u64 = 16 << 20;
 
 impl ProducerConfig {
+    /// Only where health and metrics are served, from `file`, where one is given, and the environment: whoever asks for the health
+    /// of a service that runs need not know, nor run, what else the configuration says by now.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or that address is wrong.
+    pub fn read_listen(file: Option<&Path>) -> Result<SocketAddr, Problems> {
+        read_listen(file, "producer", LISTEN_PRODUCER)
+    }
+
     /// Reads the section `producer` of `root`.
     pub fn read(root: &mut Section) -> Self {
         let mut section = root.section("producer");
@@ -88,7 +100,7 @@ impl ProducerConfig {
                 .map_or(1 << 30, |size| size.0),
         };
         spool.finish();
-        let listen = section.get("listen").unwrap_or_else(|| loopback(9101));
+        let listen = section.get("listen").unwrap_or(LISTEN_PRODUCER);
         let deny_networks = section.list("deny_networks").unwrap_or_default();
         let reference = section.list::<Reference>("reference").unwrap_or_default();
         section.finish();
@@ -128,6 +140,14 @@ pub struct ConsumerConfig {
 }
 
 impl ConsumerConfig {
+    /// The same as [`ProducerConfig::read_listen`].
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the address is wrong.
+    pub fn read_listen(file: Option<&Path>) -> Result<SocketAddr, Problems> {
+        read_listen(file, "consumer", LISTEN_CONSUMER)
+    }
+
     /// Reads the section `consumer` of `root`.
     pub fn read(root: &mut Section) -> Self {
         let mut section = root.section("consumer");
@@ -136,14 +156,16 @@ impl ConsumerConfig {
             section.get_where("retention", |d: &Duration| *d >= day, "results are kept by the day: at least 1d");
         let lease_range = Duration::from_secs(2)..=Duration::from_secs(600);
         let lease = section.get_where("lease", |d: &Duration| lease_range.contains(d), "a lease is 2s to 10m");
-        let listen = section.get("listen").unwrap_or_else(|| loopback(9102));
+        let listen = section.get("listen").unwrap_or(LISTEN_CONSUMER);
         section.finish();
         Self { retention: retention.unwrap_or(90 * day), lease: lease.unwrap_or(Duration::from_secs(15)), listen }
     }
 }
 
-fn loopback(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
+fn read_listen(file: Option<&Path>, service: &str, default: SocketAddr) -> Result<SocketAddr, Problems> {
+    let mut root = load(file)?;
+    let listen = root.section(service).get("listen").unwrap_or(default);
+    root.leave_root(Some(listen))
 }
 
 impl Scalar for log::LevelFilter {

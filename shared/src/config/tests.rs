@@ -393,6 +393,68 @@ fn a_password_in_the_environments_url_wins_over_the_files_password_file() {
 }
 
 #[test]
+fn what_a_url_says_of_user_and_password_may_have_signs_of_a_query() {
+    let url = "postgres://u&v:a&b=c+d%26@h/d";
+    let (_, _, postgres, ..) = read(WELL, &[("ISITUP__POSTGRES__URL", url)]).unwrap();
+    let password = postgres.password.as_ref().unwrap().secret.expose();
+    assert_eq!((postgres.user().as_deref(), password), (Some("u&v"), "a&b=c+d&"));
+}
+
+#[test]
+fn tls_to_another_server_for_the_same_database_follows_from_where_that_one_is() {
+    let mode = |postgres: &str, url: &str| {
+        let yaml = format!("kafka: {{brokers: ['k:1']}}\npostgres: {postgres}\n");
+        read(&yaml, &[]).unwrap().2.with_url(url).unwrap().tls.mode
+    };
+    let (pooler, far) = ("{url: postgres://u@127.0.0.1:6432/d}", "postgres://admin@db.example/postgres");
+    assert_eq!(mode(pooler, far), TlsMode::VerifyFull, "a pooler on this machine says nothing of the server");
+    assert_eq!(mode(pooler, "postgres://admin@localhost/postgres"), TlsMode::Disable);
+    assert_eq!(mode("{url: postgres://u@h/d}", "postgres://admin@localhost/postgres"), TlsMode::Disable);
+    assert_eq!(mode("{url: postgres://u@h/d, tls: {mode: require}}", far), TlsMode::Require, "somebody said so");
+    assert_eq!(mode(pooler, &format!("{far}?sslmode=disable")), TlsMode::Disable);
+}
+
+#[test]
+fn where_health_is_served_is_read_whatever_else_is_wrong_and_runs_no_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yml");
+    let listen = |yaml: &str| {
+        fs::write(&path, yaml).unwrap();
+        let told = |problems: Problems| problems.to_string();
+        let consumer = ConsumerConfig::read_listen(Some(&path)).map_err(told);
+        (ProducerConfig::read_listen(Some(&path)).map_err(told), consumer)
+    };
+    let yaml = "unknown: 1\nkafka: {brokers: nonsense}\nproducer: {workers: 0, listen: '0.0.0.0:1'}\n\
+                postgres: {url: x, password_command: touch ran}\ndomains: [nonsense://]\n";
+    let (producer, consumer) = listen(yaml);
+    assert_eq!(producer.unwrap(), "0.0.0.0:1".parse().unwrap());
+    assert_eq!(consumer.unwrap(), "127.0.0.1:9102".parse().unwrap());
+    assert!(!dir.path().join("ran").exists());
+    let wrong = listen("consumer: {listen: here}\n").1.unwrap_err();
+    assert!(
+        wrong.ends_with(
+            "config.yml:1: consumer.listen: \"here\" is not an address and port to listen on, such as 127.0.0.1:9101"
+        ),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn only_a_command_that_failed_may_be_well_again_by_itself() {
+    let problems = |postgres: &str| {
+        let variables = [("ISITUP__KAFKA__BROKERS", "k:1"), ("ISITUP__POSTGRES__URL", "postgres://u@h/d")];
+        let variables = [variables[0], variables[1], ("ISITUP__POSTGRES__PASSWORD_COMMAND", postgres)];
+        read_file(None, &variables).unwrap_err()
+    };
+    assert!(problems("exit 5").are_passing());
+    let yaml = "kafka: {brokers: ['k:1'], nonsense: 1}\npostgres: {url: postgres://u@h/d, password_command: exit 5}\n";
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("config.yml"), yaml).unwrap();
+    let both = read_file(Some(dir.path().join("config.yml")), &[]).unwrap_err();
+    assert!(both.0.len() == 2 && !both.are_passing(), "{both}");
+}
+
+#[test]
 fn tls_follows_from_the_section_the_url_or_where_the_server_is() {
     for (postgres, mode, is_default) in [
         ("{url: postgres://db.example/d}", TlsMode::VerifyFull, true),

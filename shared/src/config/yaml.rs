@@ -32,7 +32,7 @@ impl YamlFile {
     /// Reads and parses `path`.
     pub(super) fn read(path: &Path) -> Result<Self, Problems> {
         let name = path.display().to_string();
-        let fail = |origin: String, message: String| Problems(vec![Problem { origin, key: String::new(), message }]);
+        let fail = |origin: String, message: String| Problems(vec![Problem::new(origin, String::new(), message)]);
         let text = fs::read_to_string(path).map_err(|error| fail(name.clone(), format!("cannot be read: {error}")))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         Self::parse(&name, text).map_err(|mistake| fail(format!("{name}:{}", mistake.line), mistake.message))

@@ -31,7 +31,8 @@ fn is_told_and_mended(name: &str, (listener, wrong): (&str, &str), message: &str
 fn an_authority_that_did_not_sign_the_brokers_certificate_is_named() {
     let pair = ["service.cert", "service.key"];
     let message = format!(
-        "the certificate of {} cannot be verified: its authority is not the one we trust; kafka.tls.ca_file is {:?}",
+        "the certificate of {} cannot be verified: its authority is not the one we trust, or it is for another name or out of \
+         date; kafka.tls.ca_file is {:?}",
         at("mtls"),
         secured_kafka().certificate("other-ca.pem")
     );
@@ -42,8 +43,8 @@ fn an_authority_that_did_not_sign_the_brokers_certificate_is_named() {
 #[test]
 fn an_authority_that_the_system_does_not_know_needs_its_file() {
     let message = format!(
-        "the certificate of {} cannot be verified: its authority is not the one we trust; kafka.tls.ca_file is not set, \
-         so the system's authorities count",
+        "the certificate of {} cannot be verified: its authority is not the one we trust, or it is for another name or out of \
+         date; kafka.tls.ca_file is not set, so the system's authorities count",
         at("tls")
     );
     is_told_and_mended("system_ca", ("tls", "tls: {}"), &message, ("tls", &tls_by(&["ca.pem"])));
@@ -159,7 +160,8 @@ fn a_listener_that_wants_a_password_which_is_not_configured_is_told_with_its_mec
 #[test]
 fn tls_spoken_to_a_plaintext_listener_is_told() {
     let message = format!(
-        "{} does not speak TLS: name its TLS listener in kafka.brokers, or take out kafka.tls",
+        "{} closes the connection at the beginning of TLS: unless it is only starting or ending, it does not speak TLS; name its \
+         TLS listener in kafka.brokers, or take out kafka.tls",
         at("plaintext")
     );
     is_told_and_mended("tls_at_plaintext", ("plaintext", &tls_by(&["ca.pem"])), &message, ("plaintext", ""));

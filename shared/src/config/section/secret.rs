@@ -7,6 +7,7 @@ use config::{Value, ValueKind};
 
 use super::{Section, note, text_of};
 use crate::config::layers::Origin;
+use crate::config::problems::Problem;
 use crate::config::secrets::{self, Credential, SHELL, SecretCommand, SecretSource};
 use crate::secret::Secret;
 
@@ -22,6 +23,19 @@ enum Way {
     Command(Value),
     /// As a part of another setting.
     Elsewhere(Secret),
+}
+
+/// Why there is none.
+struct Why {
+    message: String,
+    /// A vault that is away now may be there in a minute; a mistake stays.
+    is_passing: bool,
+}
+
+impl From<String> for Why {
+    fn from(message: String) -> Self {
+        Self { message, is_passing: false }
+    }
 }
 
 /// A way and where it stands.
@@ -81,16 +95,19 @@ impl Section {
             Way::Elsewhere(secret) => Ok((secret, SecretSource::Given)),
             Way::Inline(value) => match text_of(&value) {
                 Some(text) => Ok((Secret::new(text), SecretSource::Given)),
-                None => Err("is not a text".to_owned()),
+                None => Err(Why::from("is not a text".to_owned())),
             },
-            Way::File(value) => self.secret_from_file(&self.parse::<String>(&path, &value)?, &origin),
-            Way::Variable(value) => secret_from_variable(&self.parse::<String>(&path, &value)?),
+            Way::File(value) => {
+                self.secret_from_file(&self.parse::<String>(&path, &value)?, &origin).map_err(Why::from)
+            }
+            Way::Variable(value) => secret_from_variable(&self.parse::<String>(&path, &value)?).map_err(Why::from),
             Way::Command(value) => secret_from_command(value, &origin),
         };
         match read {
             Ok((secret, source)) => Some(Credential { secret, setting: path, source }),
-            Err(message) => {
-                note(&self.found, &origin, &path, message);
+            Err(why) => {
+                let problem = Problem::new(origin.place(&path), path, why.message);
+                self.found.borrow_mut().push(Problem { is_passing: why.is_passing, ..problem });
                 None
             }
         }
@@ -114,18 +131,19 @@ fn secret_from_variable(name: &str) -> Result<(Secret, SecretSource), String> {
 }
 
 /// A list is a program and its arguments; a text is run by the shell.
-fn secret_from_command(value: Value, origin: &Origin) -> Result<(Secret, SecretSource), String> {
+fn secret_from_command(value: Value, origin: &Origin) -> Result<(Secret, SecretSource), Why> {
     const WANTED: &str = "is no command: a text for the shell, or a list of a program and its arguments";
     let argv = match value.kind {
         ValueKind::Array(items) => {
             let words: Option<Vec<String>> = items.iter().map(|item| text_of(item).map(str::to_owned)).collect();
-            words.filter(|words| !words.is_empty()).ok_or(WANTED)?
+            words.filter(|words| !words.is_empty()).ok_or_else(|| WANTED.to_owned())?
         }
         ValueKind::String(text) => SHELL.map(str::to_owned).into_iter().chain([text]).collect(),
-        _ => return Err(WANTED.into()),
+        _ => return Err(WANTED.to_owned().into()),
     };
     let command = SecretCommand { argv, folder: origin.folder().to_owned() };
-    let secret = command.run().map_err(|reason| format!("the command {reason}"))?;
+    let failed = |reason| Why { message: format!("the command {reason}"), is_passing: true };
+    let secret = command.run().map_err(failed)?;
     Ok((secret, SecretSource::Command(command)))
 }
 

@@ -28,11 +28,12 @@ pub(super) struct Life<C> {
     ending: Ending,
 }
 
-/// A client, where its threads leave word, and the certificates that it read.
+/// A client, since when, where its threads leave word, and the files that it read.
 #[derive(Debug)]
 pub(super) struct Alive<C> {
     pub(super) client: Arc<C>,
     pub(super) context: Context,
+    since: Instant,
     files: Files,
 }
 
@@ -58,7 +59,7 @@ impl<C> Life<C> {
                 let (files, context) = (settings.files(), Context::new(settings));
                 let client = Arc::new(make(context.clone())?);
                 self.made += 1;
-                Alive { client, context, files }
+                Alive { client, context, since: Instant::now(), files }
             }
         };
         Ok(self.alive.insert(alive))
@@ -72,6 +73,11 @@ impl<C> Life<C> {
     /// Whether the library says that the client is of no more use.
     pub(super) fn is_dead(&self) -> bool {
         self.alive.as_ref().is_some_and(|alive| alive.context.is_dead())
+    }
+
+    /// How long the client has been there.
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.alive.as_ref().map(|alive| alive.since.elapsed())
     }
 
     /// Whether other certificates are on disk than the client read. To be asked now and then, not for each record.

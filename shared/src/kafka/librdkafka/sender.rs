@@ -17,6 +17,8 @@ use crate::config::{KafkaConfig, Security};
 
 /// How long the others wait for partitions whose broker says nothing. Those stay in flight.
 const STRAGGLER_LIMIT: Duration = Duration::from_secs(3);
+/// How long a client lives at least whose records are refused for what only a setting mends.
+const REFUSED_LIMIT: Duration = Duration::from_secs(5);
 /// Between looks at what is reported.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -30,6 +32,9 @@ pub(in super::super) struct LibrdkafkaSender {
     flights: BTreeMap<i32, VecDeque<Arc<Flight>>>,
     /// Less than [`BATCH_LIMIT`] once a broker found that too large.
     batch_limit: usize,
+    /// Whether something was refused for what only a setting mends, and not all was delivered since. It may have been mended in
+    /// what only a new client takes up, such as a password, while other brokers go on with this one.
+    is_refused: bool,
 }
 
 impl LibrdkafkaSender {
@@ -40,6 +45,7 @@ impl LibrdkafkaSender {
             life: Life::new(),
             flights: BTreeMap::new(),
             batch_limit: BATCH_LIMIT,
+            is_refused: false,
         }
     }
 
@@ -59,6 +65,7 @@ impl LibrdkafkaSender {
     fn restart(&mut self) {
         self.life.end();
         self.flights.clear();
+        self.is_refused = false;
     }
 
     /// Hands over what of `records` is not in flight or delivered yet.
@@ -218,7 +225,8 @@ pub(super) fn hand_to(
 
 impl Sender for LibrdkafkaSender {
     fn partition_count(&mut self, topic: &str) -> Result<u32, KafkaError> {
-        if self.life.is_outdated(&self.settings) {
+        let is_refused_for_long = self.is_refused && self.life.age().is_some_and(|age| age >= REFUSED_LIMIT);
+        if is_refused_for_long || self.life.is_outdated(&self.settings) {
             self.restart();
         }
         let settings = self.settings.clone();
@@ -249,6 +257,9 @@ impl Sender for LibrdkafkaSender {
             }
         }
         self.await_reports(&asked, &mut delivery);
+        let is_refused = delivery.values().any(|result| matches!(result, Err(KafkaError::Setup(_))));
+        // The library tells of the same failure again only after a while.
+        self.is_refused = is_refused || (self.is_refused && delivery.values().any(Result::is_err));
         delivery
     }
 

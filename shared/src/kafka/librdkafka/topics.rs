@@ -49,17 +49,18 @@ pub(super) fn ask(
             Err(error) => error,
         };
         hear();
-        // The library knows little of why, so we look for ourselves.
-        if !std::mem::replace(&mut has_looked, true)
+        let (trouble, is_over) = (client.context().trouble(), Instant::now() >= until);
+        // The library knows little of why, so we look for ourselves; but what only takes its time is no trouble.
+        if (trouble.is_some() || is_over)
+            && !std::mem::replace(&mut has_looked, true)
             && let Some(found) = diagnosis::look(settings)
         {
             return Err(KafkaError::Setup(found));
         }
-        let trouble = client.context().trouble();
         if let Some(setup @ KafkaError::Setup(_)) = trouble {
             return Err(setup);
         }
-        if Instant::now() >= until {
+        if is_over {
             return Err(trouble.unwrap_or_else(|| trouble::of_metadata(&error, settings)));
         }
         // A far broker needs more than the first slice; a refused connection ends it at once.

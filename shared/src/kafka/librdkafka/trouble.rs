@@ -95,9 +95,18 @@ fn of_tls(broker: &str, reason: &str, settings: &Settings) -> KafkaError {
     ]) {
         format!("{broker} does not accept our certificate: it knows no such authority, or it has expired; {ours}")
     } else if has(&["certificate verify failed"]) {
-        format!("the certificate of {broker} cannot be verified: its authority is not the one we trust; {ca}")
-    } else if has(&["wrong version number", "packet length too long", "PLAINTEXT", "Disconnected"]) {
+        format!(
+            "the certificate of {broker} cannot be verified: its authority is not the one we trust, or it is for another name \
+             or out of date; {ca}"
+        )
+    } else if has(&["wrong version number", "packet length too long"]) {
         format!("{broker} does not speak TLS: name its TLS listener in kafka.brokers, or take out kafka.tls")
+    } else if has(&["Disconnected", "PLAINTEXT"]) {
+        // The latter is but the library's guess at the former.
+        format!(
+            "{broker} closes the connection at the beginning of TLS: unless it is only starting or ending, it does not speak TLS; \
+             name its TLS listener in kafka.brokers, or take out kafka.tls"
+        )
     } else {
         format!("no TLS connection to {broker}: {}", bare(reason))
     };
