@@ -149,7 +149,7 @@ prod_wrong_password() {
 }
 
 prod_lacks_topic() {
-    is_refused "kafka.create_topic.replication_factor 3" "Kafka has no topic isitup.checks yet" "nothing was started"
+    is_refused "kafka.create_topic.replication_factor 3" 'Kafka has no topic "isitup.checks" yet' "nothing was started"
     docker exec "$(of servers kafka)" /opt/kafka/bin/kafka-topics.sh --bootstrap-server localhost:9092 --create \
         --topic isitup.checks --partitions 6 --replication-factor 1 --config message.timestamp.type=LogAppendTime
 }
