@@ -3,6 +3,7 @@
 use std::fmt;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use isitup_shared::percent;
 use reqwest::header::HeaderValue;
 use url::Url;
 
@@ -93,13 +94,7 @@ fn shown(url: &Url, typed: &str) -> String {
 fn credentials(url: &Url) -> Option<String> {
     let (user, password) = (url.username(), url.password());
     (!user.is_empty() || password.is_some())
-        .then(|| format!("{}:{}", percent_decoded(user), percent_decoded(password.unwrap_or_default())))
-}
-
-fn percent_decoded(text: &str) -> String {
-    // A query string decodes `+` too, so it is written as what it stands for here: itself. `&` would end the value.
-    let query = format!("p={}", text.replace('+', "%2B").replace('&', "%26"));
-    url::form_urlencoded::parse(query.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+        .then(|| format!("{}:{}", percent::decoded(user), percent::decoded(password.unwrap_or_default())))
 }
 
 pub(crate) fn basic_authorization(pair: &str) -> HeaderValue {

@@ -9,6 +9,7 @@ pub mod heartbeat;
 pub mod http;
 pub mod kafka;
 pub mod logging;
+pub mod percent;
 pub mod prerequisites;
 pub mod retry;
 pub mod secret;

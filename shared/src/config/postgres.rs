@@ -6,6 +6,7 @@ use url::Url;
 
 use super::postgres_tls::{UrlTls, default_mode, take_from_query};
 use super::{Credential, PostgresTls, Scalar, SecretSource, Section, TlsMode};
+use crate::percent;
 use crate::secret::Secret;
 
 const DEFAULT_PORT: u16 = 5432;
@@ -47,12 +48,12 @@ impl PostgresConfig {
 
     /// The user that the URL names.
     pub fn user(&self) -> Option<String> {
-        Some(decode_percent(self.url.username())).filter(|user| !user.is_empty())
+        Some(percent::decoded(self.url.username())).filter(|user| !user.is_empty())
     }
 
     /// The database that the URL names.
     pub fn database(&self) -> Option<String> {
-        Some(decode_percent(self.url.path().trim_start_matches('/'))).filter(|name| !name.is_empty())
+        Some(percent::decoded(self.url.path().trim_start_matches('/'))).filter(|name| !name.is_empty())
     }
 
     /// The same server for another user, named by a URL with what its password is. Its `sslmode` may take TLS out or make it
@@ -126,7 +127,7 @@ impl Scalar for PostgresUrl {
         if !well || url.fragment().is_some() {
             return None;
         }
-        let password = url.password().map(|encoded| Secret::new(decode_percent(encoded)));
+        let password = url.password().map(|encoded| Secret::new(percent::decoded(encoded)));
         url.set_password(None).ok()?;
         let password = take_from_query(&mut url, "password").map(Secret::new).or(password);
         let tls = UrlTls::take(&mut url);
@@ -154,10 +155,4 @@ fn parse_url(text: &str) -> Option<Url> {
         url.query_pairs_mut().append_pair("host", host.trim_matches(['[', ']'])).append_pair("port", &port);
     }
     Some(url)
-}
-
-fn decode_percent(encoded: &str) -> String {
-    // In a query string `+` is a space and `&` ends the value, so both are written as what they stand for here: themselves.
-    let query = format!("p={}", encoded.replace('+', "%2B").replace('&', "%26"));
-    url::form_urlencoded::parse(query.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use url::Url;
 
 use super::layers::Origin;
 use super::{Scalar, Section};
+use crate::percent;
 use crate::tls::{self, Identity, IdentityError};
 
 /// How the way to PostgreSQL is protected; the later, the stricter.
@@ -307,9 +308,7 @@ pub(super) fn take_from_query(url: &mut Url, name: &str) -> Option<String> {
         match url::form_urlencoded::parse(piece.as_bytes()).next() {
             // A plus is a plus here, as in libpq.
             Some((key, _)) if key == name => {
-                let value = piece.split_once('=').map_or("", |(_, value)| value).replace('+', "%2B");
-                let pair = format!("v={value}");
-                taken = url::form_urlencoded::parse(pair.as_bytes()).next().map(|(_, value)| value.into_owned());
+                taken = Some(percent::decoded(piece.split_once('=').map_or("", |(_, value)| value)));
             }
             _ => rest.push(piece),
         }
