@@ -34,8 +34,8 @@ pub(super) struct Connector {
     tls: PostgresTls,
     user: String,
     passwords: Passwords,
-    /// What the server, or TLS, said no to the last time, unless it has said yes since.
-    refusal: Mutex<Option<Refusal>>,
+    /// Why the pool has got no connection, unless it has got one since.
+    failure: Mutex<Option<StoreError>>,
 }
 
 impl fmt::Debug for Connector {
@@ -65,7 +65,7 @@ impl Connector {
         // As the driver does where none is named.
         let user = config.get_user().map_or_else(|| std::env::var("USER").unwrap_or_default(), str::to_owned);
         let passwords = Passwords::new(settings.password.clone(), places(&config, &user));
-        Ok(Self { config, watch, tls: settings.tls.clone(), user, passwords, refusal: Mutex::default() })
+        Ok(Self { config, watch, tls: settings.tls.clone(), user, passwords, failure: Mutex::default() })
     }
 
     /// What looks after connections that a pool has.
@@ -82,16 +82,14 @@ impl Connector {
         if let Some(options) = options {
             config.options(&format!("{} {options}", config.get_options().unwrap_or_default()));
         }
-        let mut result = self.connect_by(&config, limit);
-        let refusal = match &mut result {
-            Err(StoreError::Refused(refusal)) => {
-                refusal.why = format!("{} (at {})", refusal.why, self.servers());
-                Some(refusal.clone())
+        self.connect_by(&config, limit).map_err(|error| match error {
+            StoreError::Refused(Refusal { why, wants_password }) => {
+                StoreError::Refused(Refusal { why: self.at(&why), wants_password })
             }
-            _ => None,
-        };
-        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = refusal;
-        result
+            StoreError::Unreachable(why) => StoreError::Unreachable(self.at(&why)),
+            // Whoever asked looks at the server's code.
+            error => error,
+        })
     }
 
     fn connect_by(&self, config: &Config, limit: &AnswerLimit) -> Result<Client, StoreError> {
@@ -141,9 +139,7 @@ impl Connector {
             return StoreError::Refused(Refusal { why, wants_password: true });
         }
         if let Some(reason) = unresolved(&error) {
-            let servers = self.servers();
-            let why = format!("PostgreSQL: the host in postgres.url does not resolve: {reason} (at {servers})");
-            return StoreError::Unreachable(why);
+            return StoreError::Unreachable(format!("PostgreSQL: the host in postgres.url does not resolve: {reason}"));
         }
         let Some(db) = error.as_db_error() else { return error.into() };
         let remedy = if is_wrong_password(&error) {
@@ -200,9 +196,24 @@ impl Connector {
         }
     }
 
-    /// What was refused by the last attempt.
-    pub(super) fn last_refusal(&self) -> Option<Refusal> {
-        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Keeps how the pool's last attempt went, for all who wait for a connection: the pool itself tells a reason to one
+    /// of them only.
+    pub(super) fn remember<T>(&self, attempt: &Result<T, StoreError>) {
+        let failure = attempt.as_ref().err().map(|error| match error {
+            StoreError::Sql(_) => StoreError::Unreachable(self.at(error)),
+            error => error.repeated(),
+        });
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+    }
+
+    /// Why the pool has no connection, as [`remember`](Self::remember) keeps it.
+    pub(super) fn last_failure(&self) -> Option<StoreError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(StoreError::repeated)
+    }
+
+    /// The same words, with which servers it is about.
+    pub(super) fn at(&self, why: &dyn fmt::Display) -> String {
+        format!("{why} (at {})", self.servers())
     }
 
     /// `host:port` of each server.

@@ -51,6 +51,14 @@ impl StoreError {
         Self::Refused(Refusal { why, wants_password: false })
     }
 
+    /// The same for one more of those who wait for a connection.
+    pub(super) fn repeated(&self) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(refusal.clone()),
+            error => Self::Unreachable(error.to_string()),
+        }
+    }
+
     /// What to do about it.
     pub fn fault(&self) -> Fault {
         match self {

@@ -96,7 +96,7 @@ impl Store {
     /// # Errors
     /// When none could be had in time.
     pub fn session(&self) -> Result<Session, StoreError> {
-        Ok(Session::new(self.pool.get().map_err(|error| self.unreachable(&error))?))
+        Ok(Session::new(self.pool.get().map_err(|_| self.unreachable())?))
     }
 
     /// The schema of all tables.
@@ -124,13 +124,42 @@ impl Store {
         &self.connector
     }
 
-    /// The pool tells that the time is over, and after a colon the last reason, where there was one.
-    fn unreachable(&self, error: &r2d2::Error) -> StoreError {
-        let text = error.to_string();
-        let reason = text.split_once(": ").map_or("no connection became free in time", |(_, reason)| reason);
-        match self.connector.last_refusal() {
-            Some(refusal) => StoreError::Refused(refusal),
-            None => StoreError::Unreachable(format!("{reason} (at {})", self.connector.servers())),
-        }
+    /// Why there is none: what the last attempt to connect met. One may still be under way, or all may be taken.
+    fn unreachable(&self) -> StoreError {
+        self.connector.last_failure().unwrap_or_else(|| {
+            let why = format!("no connection within {} s", POOL_TIMEOUT.as_secs());
+            StoreError::Unreachable(self.connector.at(&why))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use isitup_shared::config::{PostgresTls, Scalar, TlsFiles, TlsMode};
+
+    use super::*;
+
+    /// A server that closes the first connection and answers nothing on the next ones.
+    fn closing_then_mute() -> PostgresConfig {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("postgres://isitup@{}/isitup", listener.local_addr().unwrap()).parse().unwrap();
+        thread::spawn(move || {
+            drop(listener.accept().unwrap());
+            let held: Vec<_> = listener.incoming().collect();
+            drop(held);
+        });
+        let tls = PostgresTls { mode: TlsMode::Disable, is_default: true, files: TlsFiles::default() };
+        PostgresConfig { url, password: None, schema: SchemaName::parse("isitup").unwrap(), tls }
+    }
+
+    #[test]
+    fn all_who_wait_are_told_why_there_is_no_connection() {
+        let store = Store::new(&closing_then_mute(), Duration::from_secs(15)).unwrap();
+        let why = store.session().unwrap_err().to_string();
+        assert!(why.contains("connection closed"), "{why}");
+        assert_eq!(store.session().unwrap_err().to_string(), why);
     }
 }

@@ -159,7 +159,9 @@ impl ManageConnection for Manager {
     fn connect(&self) -> Result<Connection, StoreError> {
         // Each connection has a limit of its own, which its transactions set.
         let limit = AnswerLimit::new(START_LIMIT);
-        let (client, is_ours) = self.open(&limit)?;
+        let opened = self.open(&limit);
+        self.connector.remember(&opened);
+        let (client, is_ours) = opened?;
         let memory = if is_ours {
             Memory::Statements(HashMap::new())
         } else {
