@@ -14,9 +14,17 @@ servers() {
     $compose -p "$id-servers" -f tests/compose/servers.yml "$@"
 }
 
+# Where a container finds this machine. A container is asked, as the network itself does not tell before the engine's second start.
+gateway() {
+    local container
+    container=$(docker run --detach postgres:17 sleep 60)
+    docker inspect --format '{{.NetworkSettings.Networks.bridge.Gateway}}' "$container"
+    docker rm --force "$container" >/dev/null
+}
+
 part_prod() {
     part=prod
-    GATEWAY=$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}')
+    GATEWAY=$(gateway)
     KAFKA_PORT=$(free_port) KAFKA_PASSWORD_PORT=$(free_port) POSTGRES_PORT=$(free_port) CERTIFICATES=$work/servers-$cell
     export GATEWAY KAFKA_PORT KAFKA_PASSWORD_PORT POSTGRES_PORT CERTIFICATES ISITUP_VERSION=$id
     export ISITUP__KAFKA__BROKERS=$GATEWAY:$KAFKA_PORT
