@@ -17,7 +17,7 @@ servers() {
 # Where a container finds this machine. A container is asked, as the network itself does not tell before the engine's second start.
 gateway() {
     local container
-    container=$(docker run --detach postgres:17 sleep 60)
+    container=$(docker run --detach --rm postgres:17 sleep 60)
     docker inspect --format '{{.NetworkSettings.Networks.bridge.Gateway}}' "$container"
     docker rm --force "$container" >/dev/null
 }

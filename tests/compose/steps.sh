@@ -16,7 +16,7 @@ choose() {
     esac
     [ -n "$version" ] || lack=$compose
     if [ -n "$lack" ]; then
-        note "$1" - "$lack is there" 0 "FAILED: $lack is not here"
+        note "$1" - "$lack is there" 0 "FAILED: install $lack, or leave $1 out of CELLS"
         return 1
     fi
     case ${1#*+} in
