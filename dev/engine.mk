@@ -104,8 +104,8 @@ ifeq ($(CONFIG),config.dev.yml)
 	$(DEV_COMPOSE) run --rm --no-deps $(NO_TERMINAL) isitup-consumer-dev migrate --config $(IN_CONTAINER)
 else
 	@sh dev/before-prod $(PROD_CONFIG)
-	$(PROD_COMPOSE) build $(BUILD_ARGS) isitup-consumer
-	$(PROD_COMPOSE) run --rm --no-deps $(NO_TERMINAL) $(if $(ISITUP_ADMIN_URL),-e ISITUP_ADMIN_URL) isitup-consumer \
+	@$(PROD_COMPOSE) build $(BUILD_ARGS) isitup-consumer >&2
+	@$(PROD_COMPOSE) run --rm --no-deps $(NO_TERMINAL) $(if $(ISITUP_ADMIN_URL),-e ISITUP_ADMIN_URL) isitup-consumer \
 		setup-database $(if $(ISITUP_ADMIN_URL),--apply) --config $(IN_CONTAINER) $(ARGS)
 endif
 

@@ -22,7 +22,7 @@ round-trip: built
 # The set-up's own environment belongs to its own configuration only. Elsewhere an administrator makes the database, with
 # its roles; where none is given, the SQL for one is printed.
 setup-database: deps
-	$(CARGO) build $(LOCKED) --workspace
+	@$(CARGO) build $(LOCKED) --workspace
 ifeq ($(CONFIG),config.dev.yml)
 	@$(DEV) exec -- isitup-consumer migrate --config $(CONFIG)
 else

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use isitup_shared::config::Problems;
+use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::supervision;
 use signal_hook::consts::SIGHUP;
@@ -24,6 +24,10 @@ use crate::dispatcher::Reload;
 use crate::metrics::Metrics;
 
 const TICK: Duration = Duration::from_secs(1);
+
+/// Pauses between tries where something was away that the new configuration needs, such as a vault.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Watches the configuration of a producer.
 pub struct Watch {
@@ -60,15 +64,21 @@ impl Watch {
 
     fn run(&mut self, shutdown: &Shutdown) {
         let mut before = self.seen.clone();
+        let (mut retry, mut again_at) = (Retry::new(FIRST_PAUSE, LONGEST_PAUSE), None);
         while !shutdown.wait(TICK) {
             let now = State::of(self.file.as_deref(), &self.settings.sources);
             let is_asked = self.is_asked.swap(false, Ordering::AcqRel);
             // A file that changed within this second may be half written.
             let is_changed = now != self.seen && now == before;
             before.clone_from(&now);
+            let is_due = again_at.is_some_and(|at| Instant::now() >= at);
             if is_asked || is_changed {
+                retry.reset();
+            }
+            if is_asked || is_changed || is_due {
                 self.seen = now;
-                supervision::reloading(|| self.reload());
+                let is_settled = supervision::reloading(|| self.reload());
+                again_at = (!is_settled).then(|| Instant::now() + retry.next_pause());
                 // The new settings may depend on other files.
                 self.seen = State::of(self.file.as_deref(), &self.settings.sources);
                 before.clone_from(&self.seen);
@@ -76,7 +86,8 @@ impl Watch {
         }
     }
 
-    fn reload(&mut self) {
+    /// Whether the files as they are now need no other try.
+    fn reload(&mut self) -> bool {
         match Settings::load(self.file.as_deref()) {
             Ok(mut settings) => {
                 self.tell_what_must_wait(&settings);
@@ -86,11 +97,15 @@ impl Watch {
                 // The dispatcher takes it within a second; when it is gone, so is the need.
                 let _ = self.reloads.send(reload);
                 self.settings = settings;
+                true
             }
-            Err(Problems(problems)) => {
+            Err(problems) => {
                 self.metrics.count_reload(false);
-                let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-                log::error!("the changed configuration is refused, the one before goes on: {}", lines.join("; "));
+                let is_passing = problems.are_passing();
+                let lines: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+                let next = if is_passing { "; that is tried again" } else { "" };
+                log::error!("the changed configuration is refused, the one before goes on: {}{next}", lines.join("; "));
+                !is_passing
             }
         }
     }

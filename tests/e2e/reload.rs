@@ -95,3 +95,22 @@ fn a_signal_a_new_file_of_a_pattern_and_a_moved_link_are_taken_up() {
     pipeline.prove(producer);
     assert!(results_of(&pipeline, &url("v1")) > 0);
 }
+
+#[test]
+fn a_change_that_a_sealed_vault_holds_up_is_taken_up_once_it_is_open() {
+    let site = site::well("hello");
+    let token = "bearer_token_command: '[ -f open ] && echo t0ken'";
+    let first = Pipeline::new("sealed_reload").site_with("a", site.url(), token);
+    let vault = first.folder().join("open");
+    fs::write(&vault, "").unwrap();
+    let (producer, _consumer) = (first.producer(), first.consumer());
+    first.wait_for_rows(2);
+    fs::remove_file(&vault).unwrap();
+    let second = first.site_later("b", site.url());
+    second.write_config();
+    producer.wait_for_log("the one before goes on");
+    assert!(producer.has_logged("that is tried again"), "{:?}", producer.said());
+    fs::write(&vault, "").unwrap();
+    eventually("the new site is checked", || results_of(&second, "b") > 1);
+    second.prove(producer);
+}

@@ -1,15 +1,21 @@
 //! `check-config`: whether the configuration is well and, if asked, whether all that it names is there.
 
+use std::time::Duration;
+
 use clap::Args;
 use isitup_shared::config::PostgresConfig;
 use isitup_shared::kafka;
 use isitup_shared::prerequisites::Prerequisites;
 use serde_json::{Value, json};
 
+use super::Context;
 use crate::config::Config;
 use crate::exit::{Answer, CommandError};
 use crate::output::print;
 use crate::store::{Store, StoreError};
+
+/// How long PostgreSQL may take to answer, as long as Kafka may.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Options of `check-config`.
 #[derive(Clone, Copy, Debug, Args)]
@@ -26,24 +32,27 @@ pub(crate) struct CheckConfigArgs {
 ///
 /// # Errors
 /// When something is not there, or standard output cannot be written to.
-pub(crate) fn run(config: &Config, args: &CheckConfigArgs) -> Result<Answer, CommandError> {
-    let needed = if args.connect { look(config) } else { Prerequisites::new() };
+pub(crate) fn run(mut context: Context, args: &CheckConfigArgs) -> Result<Answer, CommandError> {
+    context.wait = context.wait.min(ANSWER_LIMIT);
+    let config = &context.config;
+    let needed = if args.connect { look(&context) } else { Prerequisites::new() };
     let text = if args.json { in_json(config, &needed).to_string() } else { in_words(config, &needed) };
     print(&text)?;
     needed.missing().map_or(Ok(Answer::Yes), |missing| Err(CommandError::NotThere(missing)))
 }
 
-fn look(config: &Config) -> Prerequisites {
-    let mut needed = Prerequisites::new();
+fn look(context: &Context) -> Prerequisites {
+    let (config, mut needed) = (&context.config, Prerequisites::new());
     needed.note("kafka", kafka::try_receiving(&config.kafka));
     if let Some(postgres) = &config.postgres {
-        needed.note("postgres", try_storing(config, postgres));
+        needed.note("postgres", try_storing(context, postgres));
     }
     needed
 }
 
-fn try_storing(config: &Config, postgres: &PostgresConfig) -> Result<String, StoreError> {
-    let readiness = Store::new(postgres, config.consumer.lease)?.readiness()?;
+fn try_storing(context: &Context, postgres: &PostgresConfig) -> Result<String, StoreError> {
+    let store = Store::new(postgres, context.config.consumer.lease)?;
+    let readiness = context.until("PostgreSQL", StoreError::is_unreachable, || store.readiness())?;
     readiness.judge().map_err(StoreError::NotReady)
 }
 

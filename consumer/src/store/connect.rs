@@ -2,12 +2,12 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use isitup_shared::config::{PostgresConfig, PostgresTls, TlsMode};
 use isitup_shared::secret::Secret;
-use postgres::config::{Host, SslNegotiation};
+use postgres::config::{Host, SslNegotiation, TargetSessionAttrs};
 use postgres::error::SqlState;
 use postgres::{Client, Config};
 use r2d2_postgres::PostgresConnectionManager;
@@ -25,7 +25,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the server may take over each step by which a session begins.
 pub(super) const START_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long a server that refused is left alone: it would do so again, and may shut out who asks too often.
+const REFUSAL_PAUSE: Duration = Duration::from_secs(2);
+
 const DEFAULT_PORT: u16 = 5432;
+
+/// Whether `url` says only what the driver knows.
+///
+/// # Errors
+/// What it does not know, or not so, with the remedy.
+pub fn understand(url: &str) -> Result<(), String> {
+    url.parse::<Config>().map(drop).map_err(|error| {
+        let why = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        format!("{why}; correct it, or take it out")
+    })
+}
 
 /// Makes connections.
 pub(super) struct Connector {
@@ -34,8 +48,8 @@ pub(super) struct Connector {
     tls: PostgresTls,
     user: String,
     passwords: Passwords,
-    /// Why the pool has got no connection, unless it has got one since.
-    failure: Mutex<Option<StoreError>>,
+    /// Why the pool has got no connection, and since when, unless it has got one since.
+    failure: Mutex<Option<(StoreError, Instant)>>,
 }
 
 impl fmt::Debug for Connector {
@@ -60,6 +74,10 @@ impl Connector {
             .keepalives_idle(Duration::from_secs(10))
             .keepalives_interval(Duration::from_secs(3))
             .keepalives_retries(3);
+        if config.get_hosts().len() > 1 && config.get_target_session_attrs() == TargetSessionAttrs::Any {
+            // The others may be standbys, whose place changes.
+            config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         let tls = Tls::new(settings.tls.clone(), config.get_ssl_negotiation() == SslNegotiation::Direct);
         let watch = Watch::for_config(&mut config, AnswerLimit::new(START_LIMIT), tls);
         // As the driver does where none is named.
@@ -180,6 +198,7 @@ impl Connector {
     /// Takes a password that somebody typed.
     pub(super) fn typed(&self, password: Secret) {
         self.passwords.typed(password);
+        *self.failure() = None;
     }
 
     /// Who connects, and where to, for the one who is asked for the password.
@@ -203,12 +222,24 @@ impl Connector {
             StoreError::Sql(_) => StoreError::Unreachable(self.at(error)),
             error => error.repeated(),
         });
-        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        *self.failure() = failure.map(|failure| (failure, Instant::now()));
     }
 
     /// Why the pool has no connection, as [`remember`](Self::remember) keeps it.
     pub(super) fn last_failure(&self) -> Option<StoreError> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(StoreError::repeated)
+        self.failure().as_ref().map(|(failure, _)| failure.repeated())
+    }
+
+    /// What the server refused the pool a moment ago.
+    pub(super) fn refused_lately(&self) -> Option<StoreError> {
+        self.failure().as_ref().and_then(|(failure, at)| {
+            let is_so = matches!(failure, StoreError::Refused(_)) && at.elapsed() < REFUSAL_PAUSE;
+            is_so.then(|| failure.repeated())
+        })
+    }
+
+    fn failure(&self) -> MutexGuard<'_, Option<(StoreError, Instant)>> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The same words, with which servers it is about.

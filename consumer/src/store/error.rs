@@ -125,10 +125,6 @@ fn describe(error: &postgres::Error) -> String {
 fn describe_refusal(error: &DbError) -> String {
     let detail = error.detail().map(|detail| format!(" ({detail})")).unwrap_or_default();
     let remedy = match error.code() {
-        &SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-            "; check user and password in postgres.url and postgres.password_file"
-        }
-        &SqlState::INVALID_CATALOG_NAME => "; create the database, or correct postgres.url",
         &SqlState::UNDEFINED_TABLE | &SqlState::INVALID_SCHEMA_NAME => "; run: isitup-consumer migrate",
         &SqlState::INSUFFICIENT_PRIVILEGE => "; run as the owner of the schema, or grant the right",
         _ => "",

@@ -35,6 +35,7 @@ pub mod statuses;
 mod time;
 mod tls;
 
+pub use connect::understand;
 pub use error::{Fault, Refusal, StoreError};
 pub use session::{Session, Tx};
 pub use time::PgTime;
@@ -135,37 +136,64 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-    use std::net::TcpListener;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread;
+    use std::time::Instant;
 
     use isitup_shared::config::{PostgresTls, Scalar, TlsFiles, TlsMode};
 
     use super::*;
 
-    /// A server that hears the first connection out and closes it, and answers nothing on the next ones.
-    fn closing_then_mute() -> PostgresConfig {
+    /// A store on a server that does this with its connections.
+    fn store_on(serve: impl FnOnce(TcpListener) + Send + 'static) -> Store {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("postgres://isitup@{}/isitup", listener.local_addr().unwrap()).parse().unwrap();
-        thread::spawn(move || {
-            let (mut first, _) = listener.accept().unwrap();
-            // Closed with something unread, it would be reset: another reason, and which one a matter of time.
-            let mut length = [0; 4];
-            first.read_exact(&mut length).unwrap();
-            first.read_exact(&mut vec![0; u32::from_be_bytes(length) as usize - length.len()]).unwrap();
-            drop(first);
-            let held: Vec<_> = listener.incoming().collect();
-            drop(held);
-        });
+        thread::spawn(move || serve(listener));
         let tls = PostgresTls { mode: TlsMode::Disable, is_default: true, files: TlsFiles::default() };
-        PostgresConfig { url, password: None, schema: SchemaName::parse("isitup").unwrap(), tls }
+        let config = PostgresConfig { url, password: None, schema: SchemaName::parse("isitup").unwrap(), tls };
+        Store::new(&config, Duration::from_secs(15)).unwrap()
+    }
+
+    /// Takes in how a client begins. Closed with something unread, a connection would be reset instead.
+    fn hear_out(client: &mut TcpStream) {
+        let mut length = [0; 4];
+        client.read_exact(&mut length).unwrap();
+        client.read_exact(&mut vec![0; u32::from_be_bytes(length) as usize - length.len()]).unwrap();
     }
 
     #[test]
     fn all_who_wait_are_told_why_there_is_no_connection() {
-        let store = Store::new(&closing_then_mute(), Duration::from_secs(15)).unwrap();
+        let store = store_on(|listener| {
+            hear_out(&mut listener.accept().unwrap().0);
+            // The next ones get no answer.
+            listener.incoming().for_each(std::mem::forget);
+        });
         let why = store.session().unwrap_err().to_string();
         assert!(why.contains("connection closed"), "{why}");
         assert_eq!(store.session().unwrap_err().to_string(), why);
+    }
+
+    #[test]
+    fn a_server_that_refuses_is_left_alone_for_a_while() {
+        let asked = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&asked);
+        let store = store_on(move |listener| {
+            for client in listener.incoming() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let mut client = client.unwrap();
+                hear_out(&mut client);
+                client.write_all(b"E\0\0\0\x20SFATAL\0C28000\0Mnot for you\0\0").unwrap();
+            }
+        });
+        let begun = Instant::now();
+        for _ in 0..3 {
+            let why = store.session().unwrap_err();
+            assert!(matches!(&why, StoreError::Refused(refusal) if refusal.why.contains("not for you")), "{why}");
+        }
+        // One more, as two may ask at one moment.
+        let most = begun.elapsed().as_secs() / 2 + 2;
+        assert!(u64::from(asked.load(Ordering::SeqCst)) <= most, "{asked:?} of {most}");
     }
 }

@@ -13,6 +13,8 @@ pub struct Readiness {
     pub schema: String,
     /// The server's major version.
     pub server: i32,
+    /// Whether the server only follows another one, and cannot be written.
+    pub is_standby: bool,
     /// Whether the user may create a schema here, or in it what belongs there.
     pub may_create: bool,
     /// Whether there is a schema of that name that the user may not look into.
@@ -31,7 +33,8 @@ const CONNECTION: &str = "SELECT current_user::text, current_database()::text,
         OR coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = $1), false),
     coalesce((SELECT NOT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1), false),
     EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
-            WHERE nspname = $1 AND relname = 'refinery_schema_history' AND has_schema_privilege(n.oid, 'USAGE'))";
+            WHERE nspname = $1 AND relname = 'refinery_schema_history' AND has_schema_privilege(n.oid, 'USAGE')),
+    pg_is_in_recovery()";
 
 const MIGRATED_TO: &str = "SELECT max(version)::int FROM refinery_schema_history";
 
@@ -40,11 +43,13 @@ const OWNED: &str =
     "SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
     WHERE nspname = $1 AND relkind IN ('r', 'p') AND NOT relispartition";
 
-/// Those of the tables and rights that the user does not have. Tables that are not there yet are no lack.
+/// Those of the tables and rights, and of the functions, that the user does not have. What is not there yet is no lack.
 const LACKING: &str = "SELECT wanted.kind || ' on ' || wanted.name
     FROM unnest($2::text[], $3::text[]) AS wanted (name, kind)
     JOIN pg_class c ON c.relname = wanted.name JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
-    WHERE NOT has_table_privilege(c.oid, wanted.kind) ORDER BY 1";
+    WHERE NOT has_table_privilege(c.oid, wanted.kind)
+    UNION SELECT 'EXECUTE on ' || proname FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+    WHERE nspname = $1 AND proname = ANY($4) AND NOT has_function_privilege(p.oid, 'EXECUTE') ORDER BY 1";
 
 impl Store {
     /// Looks at the schema, without a change to it.
@@ -60,6 +65,7 @@ impl Store {
             user: row.try_get(0)?,
             database: row.try_get(1)?,
             server: row.try_get(2)?,
+            is_standby: row.try_get(6)?,
             may_create: row.try_get(3)?,
             is_closed: row.try_get(4)?,
             schema,
@@ -71,7 +77,8 @@ impl Store {
             let (tables, kinds) = wanted();
             found.migrated_to = tx.query_one(MIGRATED_TO, &[])?.try_get(0)?;
             found.is_owner = tx.query_one(OWNED, &[&found.schema])?.try_get::<_, Option<bool>>(0)?.unwrap_or(false);
-            let lacking = tx.query(LACKING, &[&found.schema, &tables, &kinds])?;
+            let lacking =
+                tx.query(LACKING, &[&found.schema, &tables, &kinds, &rights::FUNCTIONS_OF_INGEST.as_slice()])?;
             found.without_rights = lacking.iter().map(|row| Ok(row.try_get(0)?)).collect::<Result<_, StoreError>>()?;
         }
         // The row holds its statement. Behind a pooler that must be closed before the transaction ends, as nobody knows whose
@@ -125,6 +132,12 @@ impl Readiness {
             return Err(format!("PostgreSQL {} or newer is needed, this is {server}", migrations::OLDEST_MAJOR));
         }
         let at = format!("schema {schema} of database {database} (PostgreSQL {server}, user {user})");
+        if self.is_standby {
+            return Err(format!(
+                "{at}: this server is a standby, which cannot be written: name the primary in postgres.url, or all servers \
+                 (host1:5432,host2:5432)"
+            ));
+        }
         match self.migrated_to {
             None if self.is_closed => Err(format!(
                 "{at}: {user} may not look into it; let an administrator run: isitup-consumer setup-database"
@@ -173,6 +186,7 @@ mod tests {
             database: "isitup".to_owned(),
             schema: "checks".to_owned(),
             server: 17,
+            is_standby: false,
             may_create: false,
             is_closed: false,
             migrated_to: Some(migrations::newest()),
@@ -187,6 +201,12 @@ mod tests {
         let at = "schema checks of database isitup (PostgreSQL 17, user ingest)";
         for (found, expected) in [
             (Readiness { server: 13, ..well() }, "PostgreSQL 14 or newer is needed, this is 13".to_owned()),
+            (
+                Readiness { is_standby: true, ..well() },
+                format!(
+                    "{at}: this server is a standby, which cannot be written: name the primary in postgres.url, or all servers (host1:5432,host2:5432)"
+                ),
+            ),
             (
                 Readiness { migrated_to: None, ..well() },
                 format!(

@@ -26,7 +26,7 @@ pub(super) const OF_INGEST: [(&str, &str); 20] = [
 ];
 
 /// What storing calls that runs as the owner.
-pub(super) const FUNCTIONS_OF_INGEST: &str = "make_result_day, drop_result_day";
+pub(super) const FUNCTIONS_OF_INGEST: [&str; 2] = ["make_result_day", "drop_result_day"];
 
 /// What a reader may read: the public views.
 pub(super) const OF_READER: &str = "check_result, latest_status, uptime, audit";

@@ -157,6 +157,10 @@ impl ManageConnection for Manager {
     type Error = StoreError;
 
     fn connect(&self) -> Result<Connection, StoreError> {
+        // The pool tries again each second, for each who waits.
+        if let Some(refused) = self.connector.refused_lately() {
+            return Err(refused);
+        }
         // Each connection has a limit of its own, which its transactions set.
         let limit = AnswerLimit::new(START_LIMIT);
         let opened = self.open(&limit);

@@ -260,7 +260,7 @@ fn rights_of_ingest(role: &str, schema: &SchemaName) -> String {
     for (table, rights) in rights::OF_INGEST {
         add(&mut text, &format!("GRANT {rights} ON {table} TO {role};\n"));
     }
-    add(&mut text, &format!("GRANT EXECUTE ON FUNCTION {} TO {role};\n", rights::FUNCTIONS_OF_INGEST));
+    add(&mut text, &format!("GRANT EXECUTE ON FUNCTION {} TO {role};\n", rights::FUNCTIONS_OF_INGEST.join(", ")));
     text
 }
 

@@ -112,7 +112,7 @@ fn consumers(path: &std::path::Path) -> Result<String, Problems> {
     let mut root = load(Some(path))?;
     let log = LogConfig::read(&mut root);
     let kafka = KafkaConfig::read(&mut root);
-    let postgres = PostgresConfig::read(&mut root);
+    let postgres = PostgresConfig::read(&mut root, |_| Ok(()));
     let consumer = ConsumerConfig::read(&mut root);
     ProducerConfig::read(&mut root);
     for key in ["defaults", "groups", "domains", "domains_file"] {

@@ -26,8 +26,9 @@ pub struct PostgresConfig {
 }
 
 impl PostgresConfig {
-    /// Reads the section `postgres` of `root`.
-    pub fn read(root: &mut Section) -> Option<Self> {
+    /// Reads the section `postgres` of `root`. `understand` is the driver's, which knows what else a URL may say; what it makes of
+    /// a wrong one completes "postgres.url: …".
+    pub fn read(root: &mut Section, understand: impl FnOnce(&str) -> Result<(), String>) -> Option<Self> {
         let mut section = root.section("postgres");
         let origin = section.origin_of_key("url");
         let url = section.require::<PostgresUrl>(
@@ -38,6 +39,9 @@ impl PostgresConfig {
             Some(PostgresUrl { url, password, tls }) => (Some(url), password, tls),
             None => (None, None, UrlTls::default()),
         };
+        if let Some(Err(reason)) = url.as_ref().map(|url| understand(url.as_str())) {
+            section.wrong_at(&origin, "postgres.url", &reason);
+        }
         let beside = in_url.map(|password| ("the password in postgres.url", password, origin.clone()));
         let password = section.credential_beside("password", beside);
         let schema = section.get("schema").unwrap_or_else(|| SchemaName("isitup".into()));

@@ -254,8 +254,14 @@ impl PostgresTls {
             reader.wrong(mode, told);
         }
         let any = [mode, ca, certificate, key].into_iter().flatten().next();
-        if let Some(said) = any.filter(|_| url.is_some_and(has_unix_socket)) {
-            reader.wrong(said, "a Unix socket in postgres.url carries no TLS; take this out");
+        match any {
+            _ if !url.is_some_and(has_unix_socket) => {}
+            Some(said) => reader.wrong(said, "a Unix socket in postgres.url carries no TLS; take this out"),
+            None => {
+                let told = "a Unix socket carries no TLS, which a server elsewhere takes: name one of the two, or set \
+                            postgres.tls.mode to disable";
+                reader.section.wrong_at(&reader.url_origin, "postgres.url", told);
+            }
         }
         let read = [self.files.read_ca().err(), self.files.read_identity().err()];
         for TlsFileProblem { setting, file, reason } in read.into_iter().flatten() {

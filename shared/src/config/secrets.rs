@@ -25,7 +25,7 @@ pub(super) const SHELL: [&str; 2] = ["/bin/sh", "-c"];
 const LONGEST: u64 = 64 << 10;
 
 /// A secret and where it came from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Eq)]
 pub struct Credential {
     /// The secret, as it was when the configuration was read.
     pub secret: Secret,
@@ -33,6 +33,14 @@ pub struct Credential {
     pub setting: String,
     /// How it is had anew.
     pub source: SecretSource,
+}
+
+impl PartialEq for Credential {
+    /// Whether both are had in the same way: the secret itself counts only where it cannot be had anew.
+    fn eq(&self, other: &Self) -> bool {
+        let is_same = self.source != SecretSource::Given || self.secret == other.secret;
+        self.setting == other.setting && self.source == other.source && is_same
+    }
 }
 
 /// How a secret is had anew.

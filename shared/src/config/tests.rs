@@ -31,7 +31,7 @@ fn read_file(path: Option<PathBuf>, variables: &[(&str, &str)]) -> Result<All, P
     let mut root = load_with(path.as_deref(), variables)?;
     let log = LogConfig::read(&mut root);
     let kafka = KafkaConfig::read(&mut root);
-    let postgres = PostgresConfig::read(&mut root);
+    let postgres = PostgresConfig::read(&mut root, |_| Ok(()));
     let producer = ProducerConfig::read(&mut root);
     let consumer = ConsumerConfig::read(&mut root);
     let all = kafka.and_then(|kafka| Some((log, kafka, postgres?, producer, consumer)));
@@ -296,6 +296,10 @@ fn mistakes_in_the_postgres_section_never_echo_a_password() {
             "config.yml:2: postgres.tls.mode: a Unix socket in postgres.url carries no TLS; take this out",
         ),
         (
+            "{url: 'postgres://%2Ftmp,db.example/d'}",
+            "config.yml:2: postgres.url: a Unix socket carries no TLS, which a server elsewhere takes: name one of the two, or set postgres.tls.mode to disable",
+        ),
+        (
             "{url: postgres://h/d, tls: {cert: a}}",
             "config.yml:2: postgres.tls.cert: unknown key; allowed here: ca_file, cert_file, key_file, mode",
         ),
@@ -343,6 +347,8 @@ fn a_configuration_wholly_from_the_environment_needs_no_file() {
     let (_, _, several, ..) = read_file(None, &variables).unwrap();
     let read = "postgres://u@a:5432/d?target_session_attrs=read-write&host=b&port=5433&host=%3A%3A1&port=5432";
     assert_eq!(several.url.as_str(), read);
+    let here = [variables[0], ("ISITUP__POSTGRES__URL", "postgres://u@%2Ftmp,localhost/d")];
+    assert_eq!(read_file(None, &here).unwrap().2.tls.mode, TlsMode::Disable);
     let missing = read_file(None, &variables[..1]).unwrap_err().to_string();
     assert_eq!(
         missing,

@@ -59,5 +59,7 @@ fn a_password_replaced_in_its_file_is_taken_up_without_a_restart() {
     site.wait_for_checks(4);
     fs::write(&file, kafka_password("isitup")).unwrap();
     pipeline.wait_for_rows(6);
+    producer.wait_for_log("the configuration was read anew");
+    assert!(!producer.has_logged("needs a restart"), "{:?}", producer.said());
     pipeline.prove(producer);
 }

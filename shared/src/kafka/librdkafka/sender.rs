@@ -233,7 +233,7 @@ impl Sender for LibrdkafkaSender {
         let alive = self.client()?;
         let ask = || topics::ask(alive.client.client(), topic, &settings, ASK_LIMIT, || ());
         let counted = match ask() {
-            Err(KafkaError::NoTopic { .. }) => topics::create(topic, &settings).and_then(|()| ask()),
+            Err(KafkaError::NoTopic { .. }) => topics::create(topic, &settings).and_then(|()| topics::once_known(ask)),
             counted => counted,
         };
         if counted.is_ok() {

@@ -17,6 +17,9 @@ use crate::config::Security;
 /// How long a broker may take to make a topic.
 const CREATION_LIMIT: Duration = Duration::from_secs(7);
 
+/// How long brokers may take to learn of a topic that another one of them made.
+const SPREAD_LIMIT: Duration = Duration::from_secs(3);
+
 /// A partition, and whether some broker leads it now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Partition {
@@ -66,6 +69,19 @@ pub(super) fn ask(
         // A far broker needs more than the first slice; a refused connection ends it at once.
         std::thread::sleep(Duration::from_millis(20));
         slice *= 2;
+    }
+}
+
+/// What `ask` finds of a topic that was made just now, once the broker that is asked knows of it.
+pub(super) fn once_known<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+    let until = Instant::now() + SPREAD_LIMIT;
+    loop {
+        match ask() {
+            Err(KafkaError::NoTopic { .. }) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            found => return found,
+        }
     }
 }
 
