@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// The first repetition comes after this long, each next after twice as long.
 const FIRST_INTERVAL: Duration = Duration::from_secs(5);
 
+/// So many reasons are told as soon as they show; a reason that never stays the same must not fill the log.
+const MOST_REASONS: usize = 10;
+
 /// The longest silence.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(300);
 
@@ -21,6 +24,7 @@ struct Away {
     since: Instant,
     next_word: Instant,
     interval: Duration,
+    told: Vec<String>,
 }
 
 impl Patience {
@@ -29,22 +33,33 @@ impl Patience {
         Self { what, away: None }
     }
 
-    /// It failed: says so, unless that was said a moment ago.
+    /// It failed: says so, unless just that was said a moment ago.
     pub(crate) fn failed(&mut self, why: &dyn Display) {
-        let now = Instant::now();
-        match &mut self.away {
-            None => {
-                log::warn!("waiting for {}: {why}", self.what);
-                let interval = FIRST_INTERVAL;
-                self.away = Some(Away { since: now, next_word: now + interval, interval });
-            }
-            Some(away) if now >= away.next_word => {
-                let waited = now.duration_since(away.since).as_secs();
-                log::warn!("still waiting for {} after {waited} s: {why}", self.what);
-                away.interval = (away.interval * 2).min(LONGEST_INTERVAL);
-                away.next_word = now + away.interval;
-            }
-            Some(_) => {}
+        if let Some(word) = self.word(Instant::now(), why.to_string()) {
+            log::warn!("{word}");
+        }
+    }
+
+    /// What there is to say of a failure.
+    fn word(&mut self, now: Instant, why: String) -> Option<String> {
+        let what = self.what;
+        let away = self.away.get_or_insert_with(|| Away {
+            since: now,
+            next_word: now,
+            interval: FIRST_INTERVAL,
+            told: Vec::new(),
+        });
+        if !away.told.contains(&why) && away.told.len() < MOST_REASONS {
+            away.next_word = now + away.interval;
+            let word = format!("waiting for {what}: {why}");
+            away.told.push(why);
+            Some(word)
+        } else if now >= away.next_word {
+            away.interval = (away.interval * 2).min(LONGEST_INTERVAL);
+            away.next_word = now + away.interval;
+            Some(format!("still waiting for {what} after {} s: {why}", now.duration_since(away.since).as_secs()))
+        } else {
+            None
         }
     }
 
@@ -53,5 +68,29 @@ impl Patience {
         if let Some(away) = self.away.take() {
             log::info!("{} answers after {:.1} s", self.what, away.since.elapsed().as_secs_f64());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reason_is_told_at_once_and_the_same_again_at_growing_intervals() {
+        let (mut patience, begin) = (Patience::new("it"), Instant::now());
+        let mut at = |seconds: u64, why: &str| patience.word(begin + Duration::from_secs(seconds), why.to_owned());
+        for (seconds, why, expected) in [
+            (0, "slow", Some("waiting for it: slow")),
+            (1, "slow", None),
+            (2, "wrong password", Some("waiting for it: wrong password")),
+            (3, "slow", None),
+            (8, "slow", Some("still waiting for it after 8 s: slow")),
+            (17, "wrong password", None),
+            (18, "wrong password", Some("still waiting for it after 18 s: wrong password")),
+        ] {
+            assert_eq!(at(seconds, why).as_deref(), expected, "after {seconds} s");
+        }
+        let told = (0..100).filter(|number| at(19, &format!("number {number}")).is_some()).count();
+        assert_eq!(told, MOST_REASONS - 2);
     }
 }

@@ -14,7 +14,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use rdkafka::{ClientContext, Message};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_isitup-dev");
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(60);
 
 fn start(options: StackOptions) -> Stack {
     let only = vec!["kafka".to_owned()];
@@ -73,7 +73,7 @@ impl ProducerContext for Told {
 /// Sends one record to `topic` and says what became of it.
 fn send(address: &str, settings: &[(&str, String)], topic: &str) -> Result<(), KafkaError> {
     let mut config = client(address, settings);
-    config.set("message.timeout.ms", "8000");
+    config.set("message.timeout.ms", "30000");
     let producer: BaseProducer<Told> = config.create_with_context(Told::default()).unwrap();
     producer.send(BaseRecord::to(topic).key("k").payload("hello")).unwrap();
     let _ = producer.flush(LIMIT);

@@ -12,15 +12,13 @@ use crate::harness::{
 };
 
 /// How long a call to Kafka is waited for, and what it takes to see that it was given up.
-const GIVEN_UP: Duration = Duration::from_secs(15 + 5);
+const GIVEN_UP: Duration = Duration::from_secs(15 + 30);
 
 /// Bytes a second: a third of what 300 checks a second make, so that a backlog of 4,000 events takes half a minute.
 const SLOW: u32 = 60_000;
 
 /// A pipeline of 300 checks a second whose producer or consumer, or both, have a proxy before Kafka.
 struct Bench {
-    /// When the first rows were there, by the database's clock.
-    began: String,
     site: site::Site,
     proxy: Proxy,
     pipeline: Pipeline<'static>,
@@ -35,8 +33,7 @@ impl Bench {
         let pipeline = Pipeline::new(name).busy_with(&site).broker_behind(proxy.address());
         let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
         pipeline.wait_for_rows(300);
-        let began = pipeline.database().value("SELECT now()::text");
-        Self { began, site, proxy, pipeline, producer, consumer }
+        Self { site, proxy, pipeline, producer, consumer }
     }
 
     /// Waits until nearly all is published, as a busy producer has always some events under way.
@@ -82,19 +79,9 @@ impl Bench {
     fn prove(self) {
         eventually("the consumer is ready again", || self.consumer.get("/health/ready").0 == 200);
         self.pipeline.prove(self.producer);
-        let mut database = self.pipeline.database();
-        assert_eq!(database.count("gap WHERE reason <> 'overrun'"), 0, "the spool had room for all");
-        // On a busy machine single checks take longer than their interval. But would the schedule wait for Kafka, it would
-        // miss whole seconds of all sites.
-        let pause: i64 = database.value(&LONGEST_PAUSE.replace("$1", &self.began));
-        assert!(pause < 4000, "for {pause} ms there was no check at all");
+        self.pipeline.assert_schedule_undisturbed(0);
     }
 }
-
-/// The longest time without a check of any site, in milliseconds.
-const LONGEST_PAUSE: &str = "SELECT (extract(epoch FROM max(pause)) * 1000)::bigint FROM (
-    SELECT started_at - lag(started_at) OVER (ORDER BY started_at) AS pause FROM check_result WHERE started_at > '$1'
-) pauses";
 
 /// A black hole for as long as it takes the services to notice and tell, then the network is well again.
 fn black_hole(name: &str, behaviour: Behaviour) {

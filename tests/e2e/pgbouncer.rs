@@ -23,9 +23,8 @@ fn through_pgbouncer_two_consumers_share_the_work_and_a_killed_one_is_replaced()
     wait_for_shares(&pipeline, &[3, 3]);
     pipeline.wait_for_more_rows(300);
     eventually("the survivor is well", || survivor.get("/health/ready").0 == 200);
-    // What one transaction has prepared the next one does not miss. Few, as a lock may be waited for in vain.
-    let errors = survivor.metric("isitup_store_errors_total");
-    assert!(errors < 5.0, "{errors} transactions failed");
+    // What one transaction has prepared the next one does not miss.
+    assert!(!survivor.has_logged("prepared statement"), "{:?}", survivor.said());
     // Those who ask go through it, too.
     for question in [&["peek"][..], &["report"]] {
         let answer = pipeline.ask(question);

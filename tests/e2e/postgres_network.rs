@@ -88,7 +88,7 @@ fn while_postgres_refuses_connections_results_wait_in_kafka() {
     let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
     pipeline.wait_for_rows(300);
     proxy.behave(Behaviour::Refuse);
-    wait_until_told(&consumer, Duration::from_secs(20));
+    wait_until_told(&consumer, Duration::from_secs(60));
     let published = producer.metric("isitup_events_published_total");
     eventually("600 more are published", || producer.metric("isitup_events_published_total") >= published + 600.0);
     proxy.behave(Behaviour::Forward);
@@ -105,7 +105,7 @@ fn a_cable_pulled_from_postgres_is_noticed_within_seconds_and_costs_nothing() {
     pipeline.wait_for_rows(300);
     proxy.behave(Behaviour::Silence);
     // TCP gives up after 10 s without an acknowledgement, instead of after a quarter of an hour.
-    wait_until_told(&consumer, Duration::from_secs(15));
+    wait_until_told(&consumer, Duration::from_secs(10 + 30));
     proxy.behave(Behaviour::Forward);
     // What PostgreSQL still held open for the dead connection, it ends when the lease and 5 s have passed.
     pipeline.wait_for_more_rows(600);

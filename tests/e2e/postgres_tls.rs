@@ -9,7 +9,7 @@ use crate::harness::proxy::{Behaviour, Direction, Proxy};
 use crate::harness::{OwnPostgres, PgBouncer, Pipeline, eventually, secured, shared_servers, site, within};
 
 /// How soon a wrong set-up is told.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Who may come in how: `certified` with a certificate of his own, `guarded` over TLS only.
 const RULES: &str = "hostssl all certified 127.0.0.1/32 scram-sha-256 clientcert=verify-full\n\

@@ -231,7 +231,10 @@ fn a_spool_folder_that_is_taken_away_is_made_anew_and_the_producer_keeps_its_nam
     let _consumer = pipeline.consumer();
     let producer = pipeline.producer();
     pipeline.wait_for_rows(300);
-    fs::remove_dir_all(pipeline.spool()).unwrap();
+    // At one moment, as the producer goes on writing.
+    let gone = pipeline.folder().join("gone");
+    fs::rename(pipeline.spool(), &gone).unwrap();
+    fs::remove_dir_all(gone).unwrap();
     producer.wait_for_log("was taken away; it begins anew");
     pipeline.wait_for_more_rows(300);
     producer.kill9();

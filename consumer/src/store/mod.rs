@@ -170,8 +170,9 @@ mod tests {
             // The next ones get no answer.
             listener.incoming().for_each(std::mem::forget);
         });
-        let why = store.session().unwrap_err().to_string();
-        assert!(why.contains("connection closed"), "{why}");
+        // On a busy machine there may be no reason yet.
+        let mut told = (0..3).map(|_| store.session().unwrap_err().to_string());
+        let why = told.find(|why| why.contains("connection closed")).unwrap();
         assert_eq!(store.session().unwrap_err().to_string(), why);
     }
 

@@ -18,6 +18,11 @@ const STORED_NUMBERS: &str = "
     UNION SELECT seq FROM producer_event
     UNION SELECT seq FROM gap WHERE seq IS NOT NULL";
 
+/// The longest time without a check of any site, in milliseconds.
+const LONGEST_PAUSE: &str = "SELECT (extract(epoch FROM max(pause)) * 1000)::bigint FROM (
+    SELECT started_at - lag(started_at) OVER (ORDER BY started_at) AS pause FROM check_result
+) pauses";
+
 impl Pipeline<'_> {
     /// What `audit --json` says.
     #[track_caller]
@@ -124,17 +129,23 @@ impl Pipeline<'_> {
         lost
     }
 
-    /// Asserts that the schedule went on, whatever happened: of the slots from the first row to the last, nearly all have
-    /// a row, or had one that was `lost` later. Not all, as on a busy machine some checks take longer than the interval.
+    /// Asserts that the schedule went on, whatever happened: of the slots from the first row to the last, most have a row, or
+    /// had one that was `lost` later, and where nothing was lost no pause is long. On a busy machine single checks take longer
+    /// than their interval; but would the schedule wait for a server, it would miss whole seconds of all sites.
     #[track_caller]
     pub(crate) fn assert_schedule_undisturbed(&self, lost: usize) {
+        if lost == 0 {
+            assert_eq!(self.count("gap WHERE reason <> 'overrun'"), 0, "the spool had room for all");
+            let pause: i64 = self.database().value(LONGEST_PAUSE);
+            assert!(pause < 4000, "for {pause} ms there was no check at all");
+        }
         const SPAN: &str =
             "SELECT (extract(epoch FROM max(scheduled_at) - min(scheduled_at)) * 1000)::bigint FROM check_result";
         let span: i64 = self.database().value(SPAN);
         let sites = i64::try_from(self.sites().len()).unwrap();
         let slots = sites * span / i64::try_from(self.interval().as_millis()).unwrap();
         let checked = self.count("check_result") + i64::try_from(lost).unwrap();
-        assert!(checked * 10 >= slots * 9, "of {slots} slots only {checked} were checked");
+        assert!(checked * 10 >= slots * 7, "of {slots} slots only {checked} were checked");
     }
 }
 
