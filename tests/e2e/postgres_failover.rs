@@ -100,13 +100,14 @@ fn a_url_with_two_servers_follows_the_one_that_can_be_written() {
     let (servers, site) = (OwnServers::start(), site::well("hello"));
     let standby = OwnPostgres::standby_of(servers.postgres_url());
     let primary: Config = servers.postgres_url().parse().unwrap();
-    let one = format!("postgres://isitup:isitup@127.0.0.1:{}/isitup", standby.port());
-    let both = one.replace("/isitup", &format!(",127.0.0.1:{}/isitup", primary.get_ports()[0]));
-    let proved_at = format!("{both}?target_session_attrs=read-write");
-    let pipeline = Pipeline::on(&servers, "two_hosts").busy_with(&site).postgres_url(one).proved_at(proved_at);
+    let both = format!("127.0.0.1:{},127.0.0.1:{}", standby.port(), primary.get_ports()[0]);
+    let url = |servers: &str| format!("postgres://isitup:isitup@{servers}/isitup");
+    let proved_at = url(&both) + "?target_session_attrs=read-write";
+    let pipeline =
+        Pipeline::on(&servers, "two_hosts").busy_with(&site).postgres_url(standby.url()).proved_at(proved_at);
     let found = pipeline.check_config("isitup-consumer");
     assert!(found.output.contains("this server is a standby, which cannot be written: name the primary"), "{found:?}");
-    let pipeline = pipeline.postgres_url(both);
+    let pipeline = pipeline.postgres_url(url(&both));
     let (producer, consumer) = (pipeline.producer(), pipeline.consumer());
     pipeline.wait_for_rows(600);
     standby.stop_following();
