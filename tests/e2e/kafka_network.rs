@@ -97,17 +97,17 @@ fn black_hole(name: &str, behaviour: Behaviour) {
 }
 
 #[test]
-fn requests_to_kafka_that_vanish_are_given_up_within_20_s_and_cost_nothing() {
+fn requests_to_kafka_that_vanish_are_given_up_in_time_and_cost_nothing() {
     black_hole("kafka_hole_up", Behaviour::Swallow(Direction::Upstream));
 }
 
 #[test]
-fn answers_of_kafka_that_vanish_are_given_up_within_20_s_and_cost_nothing() {
+fn answers_of_kafka_that_vanish_are_given_up_in_time_and_cost_nothing() {
     black_hole("kafka_hole_down", Behaviour::Swallow(Direction::Downstream));
 }
 
 #[test]
-fn a_cable_pulled_from_kafka_is_noticed_within_20_s_and_costs_nothing() {
+fn a_cable_pulled_from_kafka_is_noticed_in_time_and_costs_nothing() {
     black_hole("kafka_silent", Behaviour::Silence);
 }
 
