@@ -285,6 +285,11 @@ fn wrong_rights_and_versions_are_told_with_the_remedy_and_the_service_waits() {
     );
     assert_eq!(set_up(&pipeline, &["--apply"]).code, Some(0));
     tells(
+        &format!("REVOKE EXECUTE ON FUNCTION drop_result_day FROM {name}_ingest"),
+        format!("{at}: {name}_ingest lacks EXECUTE on drop_result_day; {ask}"),
+        &format!("GRANT EXECUTE ON FUNCTION drop_result_day TO {name}_ingest"),
+    );
+    tells(
         &format!("REVOKE USAGE ON SCHEMA {name} FROM {name}_ingest"),
         format!("{at}: {name}_ingest may not look into it; {ask}"),
         &format!("GRANT USAGE ON SCHEMA {name} TO {name}_ingest"),

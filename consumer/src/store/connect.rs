@@ -198,6 +198,7 @@ impl Connector {
     /// Takes a password that somebody typed.
     pub(super) fn typed(&self, password: Secret) {
         self.passwords.typed(password);
+        // It is worth a try at once.
         *self.failure() = None;
     }
 
