@@ -81,7 +81,9 @@ impl Console<'_> {
                         self.positions.insert(fetched.partition, message.offset + 1);
                     }
                 }
-                Err(KafkaError::OffsetOutOfRange) => self.begin_again(fetched.partition).map_err(Trouble::Kafka)?,
+                Err(KafkaError::OffsetOutOfRange | KafkaError::PerhapsAnotherTopic) => {
+                    self.begin_again(fetched.partition).map_err(Trouble::Kafka)?;
+                }
                 Err(error) => failure = Some(error),
             }
         }

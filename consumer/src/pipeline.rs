@@ -25,6 +25,10 @@ const DISCOVERY: Duration = Duration::from_secs(5);
 /// know how far its predecessor was.
 const DOUBT: Duration = Duration::from_secs(10);
 
+/// How long ago the last fetch may have begun, by a receiver that does not notice another topic in the place of the one
+/// that it reads: within this time one is not deleted, made anew and filled further than the old one was read.
+const UNWATCHED: Duration = Duration::from_secs(1);
+
 /// The pause of a pipeline that has nothing to read.
 const IDLE: Duration = Duration::from_millis(500);
 
@@ -48,6 +52,17 @@ pub(crate) struct Pipeline<'a> {
     pub discovered: Option<Instant>,
     /// Since when partitions seem to end before our offset.
     pub doubts: BTreeMap<i32, Instant>,
+    /// When the last fetch began, unless its partitions are to be looked at before the next.
+    pub fetch_begun: Option<Instant>,
+}
+
+/// What came of looking at the records before the offsets.
+#[derive(Default)]
+struct Looked {
+    /// What follows them, of the partitions that still are those that were read.
+    fetched: Vec<Fetched>,
+    /// Why some could not be looked at.
+    failure: Option<KafkaError>,
 }
 
 /// Why a round was cut short.
@@ -127,25 +142,44 @@ impl Pipeline<'_> {
             // What others have now is not to be read ahead here.
             self.receiver.fetch(self.topic, &[])?;
         }
-        let mut failure = None;
+        let mut looked = Looked::default();
         if is_unchecked(&held) || self.discovered.is_none_or(|at| at.elapsed() >= DISCOVERY) {
             let ranges = self.discover()?;
-            failure = self.check(&held, &ranges)?;
+            looked = self.check(&held, &ranges)?;
+        }
+        let end = looked.failure.map_or(Ok(()), |error| Err(error.into()));
+        if !looked.fetched.is_empty() {
+            self.store(&held, looked.fetched)?;
+            return end;
         }
         let held: BTreeMap<i32, Held> =
             self.assignment.snapshot().into_iter().filter(|(_, held)| held.is_checked).collect();
-        let end = failure.map_or(Ok(()), |error| Err(error.into()));
         if held.is_empty() {
             if end.is_ok() {
                 self.assignment.wait_for_any(IDLE);
             }
             return end;
         }
+        if self.was_unwatched() {
+            self.assignment.uncheck_all();
+            return end;
+        }
         let positions: Vec<(i32, i64)> = held.iter().map(|(partition, held)| (*partition, held.next)).collect();
-        let fetched = self.receiver.fetch(self.topic, &positions).inspect_err(|_| self.assignment.uncheck_all())?;
+        let fetched = self.fetch(&positions).inspect_err(|_| self.assignment.uncheck_all())?;
         crash_point!("store.fetched");
         self.store(&held, fetched)?;
         end
+    }
+
+    fn fetch(&mut self, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError> {
+        self.fetch_begun = Some(Instant::now());
+        self.receiver.fetch(self.topic, positions)
+    }
+
+    /// While the database was slow or this process was stopped, another topic may have taken the place of the one that is read.
+    fn was_unwatched(&mut self) -> bool {
+        let is_long_ago = |begun: &mut Instant| begun.elapsed() > UNWATCHED;
+        !self.receiver.notices_another_topic() && self.fetch_begun.take_if(is_long_ago).is_some()
     }
 
     /// Asks the topic for its partitions, and makes sure the table knows them.
@@ -159,11 +193,7 @@ impl Pipeline<'_> {
 
     /// Makes sure that partitions still are those whose offsets we hold. A partition that Kafka does not let us look at
     /// stays unchecked, and keeps none of the others from being read; why is what it gives.
-    fn check(
-        &mut self,
-        held: &BTreeMap<i32, Held>,
-        ranges: &BTreeMap<i32, OffsetRange>,
-    ) -> Result<Option<KafkaError>, Trouble> {
+    fn check(&mut self, held: &BTreeMap<i32, Held>, ranges: &BTreeMap<i32, OffsetRange>) -> Result<Looked, Trouble> {
         let mut anchored = BTreeMap::new();
         for (partition, held) in held.iter().filter(|(_, held)| !held.is_checked) {
             let Some(range) = ranges.get(partition) else { continue };
@@ -192,26 +222,32 @@ impl Pipeline<'_> {
     }
 
     /// Looks whether the last records that were read are still there, in one call for all partitions.
-    fn check_anchors(&mut self, anchored: &BTreeMap<i32, (&Held, i64)>) -> Result<Option<KafkaError>, Trouble> {
+    fn check_anchors(&mut self, anchored: &BTreeMap<i32, (&Held, i64)>) -> Result<Looked, Trouble> {
         if anchored.is_empty() {
             // To read nothing would end what is being read ahead.
-            return Ok(None);
+            return Ok(Looked::default());
         }
         let positions: Vec<(i32, i64)> =
             anchored.iter().map(|(partition, (held, _))| (*partition, held.next - 1)).collect();
-        let mut failure = None;
-        for answer in self.receiver.fetch(self.topic, &positions)? {
+        let mut looked = Looked::default();
+        for answer in self.fetch(&positions)? {
             let Some((held, earliest)) = anchored.get(&answer.partition) else { continue };
             match answer.messages {
                 Ok(messages) if is_another_topic(held, &messages) => {
                     let why = format!("the record at offset {} is not the one that was read", held.next - 1);
                     self.meet_new_topic(answer.partition, held, *earliest, &why)?;
                 }
-                Ok(_) => self.assignment.set_checked(answer.partition, held.epoch, true),
-                Err(error) => failure = Some(error),
+                Ok(mut messages) => {
+                    self.assignment.set_checked(answer.partition, held.epoch, true);
+                    messages.retain(|message| message.offset >= held.next);
+                    looked.fetched.push(Fetched { messages: Ok(messages), ..answer });
+                }
+                // It stays unchecked, and is looked at again.
+                Err(KafkaError::PerhapsAnotherTopic) => {}
+                Err(error) => looked.failure = Some(error),
             }
         }
-        Ok(failure)
+        Ok(looked)
     }
 
     fn skip_truncated(&mut self, partition: i32, held: &Held, earliest: i64) -> Result<(), Trouble> {
@@ -274,8 +310,10 @@ impl Pipeline<'_> {
                 self.metrics.set_lag(partition, (latest - next).max(0));
             }
         }
-        // Out of range means truncated or made anew: the next round's check tells which.
-        failure.filter(|error| *error != KafkaError::OffsetOutOfRange).map_or(Ok(()), |error| Err(error.into()))
+        // Whether it was truncated or made anew is told by the next round's check.
+        let is_for_check =
+            |error: &KafkaError| matches!(error, KafkaError::OffsetOutOfRange | KafkaError::PerhapsAnotherTopic);
+        failure.filter(|error| !is_for_check(error)).map_or(Ok(()), |error| Err(error.into()))
     }
 }
 

@@ -103,6 +103,7 @@ fn run_postgres(
         accept_new_topic: args.accept_new_topic,
         discovered: None,
         doubts: BTreeMap::new(),
+        fetch_begun: None,
     };
     thread::scope(|scope| {
         let leases = scope.spawn(|| guarded(shutdown, || keeper.run(shutdown)));

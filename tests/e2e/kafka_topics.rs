@@ -1,5 +1,8 @@
 //! The topic is deleted, made anew, truncated or widened under load. What Kafka itself loses is named, the rest arrives.
 
+use std::thread;
+use std::time::Duration;
+
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -72,6 +75,40 @@ fn a_topic_deleted_under_load_halts_the_consumer_until_a_person_accepts_the_new_
     if !lost.is_empty() {
         accept_what_is_lost(&pipeline, lost.len());
     }
+}
+
+#[test]
+fn a_topic_made_anew_unseen_halts_the_consumer_though_it_holds_more_than_was_read_of_the_old_one() {
+    let site = site::well("hello");
+    let pipeline = Pipeline::new("topic_unseen").busy_with(&site);
+    let cluster = Cluster::of(shared_servers());
+    let (producer, mut consumer) = (pipeline.producer(), pipeline.consumer());
+    pipeline.wait_for_rows(60);
+    wait_for_start(&pipeline);
+    assert_eq!(producer.sigterm().code, Some(0));
+    pipeline.wait_until_read();
+    let (old, read, stored) = (pipeline.topic().messages(), pipeline.topic().ends(), pipeline.stored_numbers());
+
+    // Nothing tells it that the topic was gone for a while: the answer to what it asked for last has come by then.
+    consumer.signal(Signal::STOP);
+    thread::sleep(Duration::from_secs(2));
+    cluster.delete_topic(pipeline.name());
+    cluster.create_topic(pipeline.name(), 6, &[1], &[]);
+    let producer = pipeline.producer();
+    eventually("the new topic holds more than was read of the old one", || {
+        let ends = pipeline.topic().ends();
+        read.iter().all(|(partition, end)| ends.get(partition) > Some(end))
+    });
+    consumer.signal(Signal::CONT);
+    wait_until_halted(&mut consumer, pipeline.name());
+    assert_eq!(pipeline.stored_numbers(), stored, "nothing of the new topic is stored unasked");
+    assert_eq!(consumer.sigterm().code, Some(0));
+
+    let _consumer = pipeline.consumer_with(&["run", "--accept-new-topic"]);
+    pipeline.wait_for_more_rows(300);
+    assert_eq!(producer.sigterm().code, Some(0));
+    let lost = pipeline.prove_but_for_lost(&stored, Some(old));
+    assert!(lost.is_empty(), "all of the old topic had been stored, and all of the new one is: {lost:?}");
 }
 
 #[test]

@@ -60,6 +60,10 @@ pub trait Receiver: Send {
     /// When no partition could be asked. What befell single partitions stands in their [`Fetched::messages`].
     fn fetch(&mut self, topic: &str, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError>;
 
+    /// Whether [`Self::fetch`] says [`KafkaError::PerhapsAnotherTopic`] where another topic took the place of the one that was
+    /// read, before it gives messages of it. Else a topic that was made anew between two calls is not told from the old one.
+    fn notices_another_topic(&self) -> bool;
+
     /// Shows `positions` (next offsets to read) as those of consumer group `group`, for lag tools only.
     ///
     /// # Errors
@@ -144,6 +148,9 @@ pub enum KafkaError {
     /// The offset asked for is not, or no longer, in the partition.
     #[error("the offset asked for is not in the partition")]
     OffsetOutOfRange,
+    /// The topic may have been made anew: look at what was read last before reading on.
+    #[error("the topic may have been made anew")]
+    PerhapsAnotherTopic,
     /// The partition has no leader for now, or another one; metadata is read anew before the next call.
     #[error("the partition's leader is moving: {0}")]
     LeaderMoving(String),

@@ -253,6 +253,10 @@ impl Receiver for KafkaRust {
         fetch::fetch(self, topic, positions)
     }
 
+    fn notices_another_topic(&self) -> bool {
+        false
+    }
+
     fn mirror_offsets(&mut self, group: &str, topic: &str, positions: &[(i32, i64)]) -> Result<(), KafkaError> {
         fetch::mirror_offsets(self, group, topic, positions)
     }

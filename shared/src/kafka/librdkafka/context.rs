@@ -47,6 +47,8 @@ struct Seen {
     trouble: Option<KafkaError>,
     /// How many connections were lost.
     lost: u64,
+    /// The id of the topic that is read.
+    topic_id: Option<String>,
     /// The library says that this client is of no more use.
     is_dead: bool,
 }
@@ -75,6 +77,12 @@ impl Context {
         self.seen().lost
     }
 
+    /// The id of the topic that is read, as far as the library has told it: another topic of the same name has another
+    /// (KIP-516).
+    pub(super) fn topic_id(&self) -> Option<String> {
+        self.seen().topic_id.clone()
+    }
+
     /// Whether the library says that this client is of no more use.
     pub(super) fn is_dead(&self) -> bool {
         self.seen().is_dead
@@ -101,10 +109,15 @@ impl Context {
 
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // What matters of it comes as an event, too, and is told in our words; but not that an idle connection was lost.
-        log::debug!("librdkafka ({level:?}, {facility}): {message}");
+        let ours = if matches!(level, RDKafkaLogLevel::Debug) { log::Level::Trace } else { log::Level::Debug };
+        log::log!(ours, "librdkafka ({level:?}, {facility}): {message}");
+        // What matters of it comes as an event, too, and is told in our words; but not that an idle connection was lost, nor
+        // that a topic is another one.
         if facility == "FAIL" && message.contains("in state UP") {
             self.seen().lost += 1;
+        }
+        if let Some(id) = new_topic_id(facility, message) {
+            self.seen().topic_id = Some(id.to_owned());
         }
     }
 
@@ -129,6 +142,12 @@ impl ClientContext for Context {
         drop(seen);
         self.word.changed.notify_all();
     }
+}
+
+/// The id that a topic has from now on, where the library's line is about that: `Topic t changed id from a to b`.
+fn new_topic_id<'m>(facility: &str, message: &'m str) -> Option<&'m str> {
+    let (_, ids) = message.split_once(" changed id from ").filter(|_| facility == "METADATA")?;
+    ids.split_once(" to ").map(|(_, id)| id)
 }
 
 impl ConsumerContext for Context {}

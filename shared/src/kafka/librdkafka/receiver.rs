@@ -49,6 +49,8 @@ pub(in super::super) struct LibrdkafkaReceiver {
     cursors: BTreeMap<i32, i64>,
     /// How far each partition went when that was last told.
     ends: BTreeMap<i32, i64>,
+    /// The id of the topic that is read, whichever client told it.
+    topic_id: Option<String>,
     /// Offsets that are being shown to the group, when that took too long.
     showing: Option<Showing>,
 }
@@ -73,6 +75,7 @@ impl LibrdkafkaReceiver {
             life: Life::new(),
             cursors: BTreeMap::new(),
             ends: BTreeMap::new(),
+            topic_id: None,
             showing: None,
         }
     }
@@ -172,6 +175,14 @@ impl LibrdkafkaReceiver {
             Fetched { partition, latest, messages: Ok(messages) }
         });
         told.collect()
+    }
+
+    /// Whether the library has met another topic under the name since this was last asked. Its word of that comes before
+    /// any message of the new one, since brokers are asked for topics by their ids (from Kafka 3.1 on).
+    fn meets_another_topic(&mut self) -> bool {
+        let Some(now) = self.life.alive().and_then(|alive| alive.context.topic_id()) else { return false };
+        let before = self.topic_id.replace(now);
+        before.is_some() && before != self.topic_id
     }
 
     /// Which of the positions are not in their partitions. They will be assigned anew.
@@ -275,6 +286,15 @@ impl Receiver for LibrdkafkaReceiver {
             alive.context.forget_trouble();
         }
         let gathered = self.gather(&begun)?;
+        if self.meets_another_topic() {
+            self.restart();
+            let doubt = |&(partition, _): &(i32, i64)| Fetched {
+                partition,
+                latest: None,
+                messages: Err(KafkaError::PerhapsAnotherTopic),
+            };
+            return Ok(positions.iter().map(doubt).collect());
+        }
         let is_out_of_range = gathered.is_out_of_range;
         let mut told = self.tell(gathered);
         if is_out_of_range {
@@ -291,6 +311,10 @@ impl Receiver for LibrdkafkaReceiver {
             }
             _ => Ok(told),
         }
+    }
+
+    fn notices_another_topic(&self) -> bool {
+        self.topic_id.is_some()
     }
 
     fn mirror_offsets(&mut self, group: &str, topic: &str, positions: &[(i32, i64)]) -> Result<(), KafkaError> {

@@ -127,6 +127,10 @@ impl Settings {
             .set("fetch.error.backoff.ms", "200")
             // The default lets a full queue rest for a second although it is emptied at once.
             .set("fetch.queue.backoff.ms", "20")
+            // The only place where the library says that the topic is another one, see `Context::log`. It goes on at the old
+            // offset, with nothing but a FIXME in its `rd_kafka_topic_metadata_update`.
+            .set("debug", "metadata")
+            .set_log_level(RDKafkaLogLevel::Debug)
             // What is read ahead; the default of 64 MiB is more than the whole consumer needs otherwise.
             .set("queued.max.messages.kbytes", "8192")
             .set("queued.min.messages", "20000")
