@@ -147,11 +147,8 @@ impl Pipeline<'_> {
             let ranges = self.discover()?;
             looked = self.check(&held, &ranges)?;
         }
+        self.store(&held, looked.fetched)?;
         let end = looked.failure.map_or(Ok(()), |error| Err(error.into()));
-        if !looked.fetched.is_empty() {
-            self.store(&held, looked.fetched)?;
-            return end;
-        }
         let held: BTreeMap<i32, Held> =
             self.assignment.snapshot().into_iter().filter(|(_, held)| held.is_checked).collect();
         if held.is_empty() {
