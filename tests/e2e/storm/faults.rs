@@ -11,6 +11,7 @@ use isitup_shared::crash;
 use rustix::process::Signal;
 
 use super::fleet::{Fleet, Slot};
+use super::hostile::forged_event;
 use super::lane::{Fault, Lane};
 use super::network;
 use super::watch::Watch;
@@ -268,6 +269,16 @@ fn input<'a>(fleet: &'a Fleet<'a>) -> Vec<(&'static str, Fault<'a>)> {
                 // Where Kafka is away it may or may not get there: the topic itself tells.
                 let _ = fleet.pipeline.topic().try_send(rng.i32(0..6), &[poison(rng)]);
             }
+        }),
+        fault("forged events on the topic", move |rng| {
+            for _ in 0..rng.usize(1..20) {
+                let _ = fleet.pipeline.topic().try_send(rng.i32(0..6), &[forged_event(rng)]);
+            }
+        }),
+        fault("all sites answer as hostile ones do", move |rng| {
+            fleet.turn_hostile(true);
+            last(rng, 500..4000);
+            fleet.turn_hostile(false);
         }),
         fault("more checks due than workers can do", move |rng| {
             fleet.stall(true);

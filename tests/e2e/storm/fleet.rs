@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::hostile;
 use crate::harness::clockwork::Clockwork;
 use crate::harness::mount::Mount;
 use crate::harness::oracle::spool;
@@ -22,6 +23,8 @@ const LOCATIONS: [&str; 2] = ["west", "east"];
 const STEPPED: usize = 1;
 /// 30 sites, each 200 ms, at two locations: 300 checks a second.
 const SITES: usize = 30;
+/// So many of them are hostile from beginning to end.
+const HOSTILE_SITES: usize = 2;
 const INTERVAL: Duration = Duration::from_millis(200);
 const LEASE: Duration = Duration::from_secs(4);
 
@@ -41,6 +44,8 @@ pub(super) struct Fleet<'a> {
     pub(super) kafka: Vec<Proxy>,
     /// Whether the sites keep their visitors waiting.
     stalled: Arc<AtomicBool>,
+    /// Whether all sites answer as hostile ones do.
+    hostile: Arc<AtomicBool>,
 }
 
 /// A producer of its own location, name and spool.
@@ -57,14 +62,15 @@ pub(super) struct Slot(Mutex<Option<Service>>);
 impl<'a> Fleet<'a> {
     /// All services started, and results stored.
     pub(super) fn set_sail(servers: &'a OwnServers) -> Self {
-        let stalled = Arc::new(AtomicBool::new(false));
-        let waits = Arc::clone(&stalled);
+        let [stalled, hostile] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let (waits, turned) = (Arc::clone(&stalled), Arc::clone(&hostile));
         let site = site::answering_by(move |_| {
             while waits.load(Ordering::SeqCst) {
                 thread::sleep(Duration::from_millis(20));
             }
-            site::ok("", "all is well")
+            if turned.load(Ordering::SeqCst) { hostile::answer() } else { site::ok("", "all is well") }
         });
+        let attacker = site::answering_by(|_| hostile::answer());
         let proxy = Proxy::postgres(servers.postgres_url());
         let kafka = Proxy::kafka_cluster(servers.brokers());
         let pipeline = Pipeline::on(servers, "storm")
@@ -73,8 +79,9 @@ impl<'a> Fleet<'a> {
             .every(INTERVAL)
             .lease(LEASE)
             .producer_with("workers: 24");
+        let url = |number| if number < HOSTILE_SITES { attacker.url() } else { site.url() };
         let pipeline =
-            (0..SITES).fold(pipeline, |pipeline, number| pipeline.site(&format!("site {number}"), site.url()));
+            (0..SITES).fold(pipeline, |pipeline, number| pipeline.site(&format!("site {number}"), url(number)));
         let producer = |location| Producer {
             location,
             spool: pipeline.folder().join("spools").join(location),
@@ -83,7 +90,7 @@ impl<'a> Fleet<'a> {
         let producers = LOCATIONS.map(producer);
         let disk = Mount::tmpfs(&producers[0].spool, "size=96m");
         let (consumers, clock) = (Default::default(), Clockwork::new());
-        let fleet = Self { servers, producers, consumers, disk, clock, pipeline, postgres: proxy, kafka, stalled };
+        let fleet = Self { servers, producers, consumers, disk, clock, pipeline, postgres: proxy, kafka, stalled, hostile };
         for number in 0..fleet.producers.len() {
             fleet.start_producer(number);
         }
@@ -120,6 +127,11 @@ impl<'a> Fleet<'a> {
     /// Lets all sites keep their visitors waiting, or answer again.
     pub(super) fn stall(&self, is_so: bool) {
         self.stalled.store(is_so, Ordering::SeqCst);
+    }
+
+    /// Lets all sites answer as hostile ones do, or as usual again.
+    pub(super) fn turn_hostile(&self, is_so: bool) {
+        self.hostile.store(is_so, Ordering::SeqCst);
     }
 
     pub(super) fn locations(&self) -> [&'static str; 2] {

@@ -6,6 +6,7 @@
 
 mod faults;
 mod fleet;
+mod hostile;
 mod lane;
 mod network;
 mod report;
