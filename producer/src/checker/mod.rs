@@ -6,7 +6,7 @@
 
 mod answer;
 mod body;
-mod certificate;
+pub(crate) mod certificate;
 mod clients;
 mod connector;
 mod dial;
@@ -24,7 +24,6 @@ mod resolver;
 mod tcp;
 mod timings;
 mod tls;
-mod transport;
 mod trust;
 mod via;
 mod visit;
@@ -43,8 +42,8 @@ use dial::Dial;
 use findings::Findings;
 
 pub use judge::Verdict;
-pub use transport::{HttpVersion, Identity, Proxy, TlsOptions, Transport};
-pub use trust::{OwnCa, Trust, TrustError};
+pub use crate::site::{HttpVersion, Identity, OwnCa, Proxy, TlsOptions, Transport};
+pub use trust::{Trust, TrustError};
 
 /// Checks sites one after the other. Each worker thread has its own, so that nothing is shared on the way and the
 /// phases are exact.

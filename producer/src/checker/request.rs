@@ -10,8 +10,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Url};
 
-use super::transport::{TlsOptions, Transport};
-use crate::site::{Route, Site};
+use crate::site::{Route, Site, TlsOptions, Transport};
 
 const OF_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE];
 

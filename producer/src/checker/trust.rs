@@ -1,26 +1,20 @@
 //! What all checkers of a process share: whom TLS trusts, and the threads that resolve names.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use isitup_shared::config::Network;
-use isitup_shared::time::UtcTime;
-use isitup_shared::tls;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
-use sha2::{Digest, Sha256};
 
-use super::certificate;
 use super::handshake::{NoSessions, Verifying, Witness};
 use super::resolver::Resolver;
-use super::transport::{HttpVersion, Transport};
-use crate::site::Route;
+use crate::site::{HttpVersion, Route, Transport};
 
 /// What all checkers of a process share; cheap to clone.
 #[derive(Clone)]
@@ -119,7 +113,7 @@ impl Trust {
         }
         let mut roots = Arc::clone(&self.roots);
         if let Some(ca) = &transport.tls.ca {
-            Arc::make_mut(&mut roots).add_parsable_certificates(ca.certificates.iter().cloned());
+            Arc::make_mut(&mut roots).add_parsable_certificates(ca.certificates().iter().cloned());
         }
         let config = client_config(roots, transport)?;
         Ok(transport.config.get_or_init(|| config).clone())
@@ -163,60 +157,4 @@ fn client_config(roots: Arc<RootCertStore>, transport: &Transport) -> Result<Cli
     };
     config.resumption = Resumption::store(Arc::new(NoSessions));
     Ok(config)
-}
-
-const NO_CERTIFICATE: &str = "holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE";
-
-/// Certificates of a site's own, trusted for its checks beside the system's: what a visitor has who belongs to the house.
-pub struct OwnCa {
-    certificates: Vec<CertificateDer<'static>>,
-    fingerprint: String,
-}
-
-impl OwnCa {
-    /// Reads the certificates of a PEM file.
-    ///
-    /// # Errors
-    /// Why there are none to be had, in words that complete "the file …".
-    pub fn read(file: &Path) -> Result<Self, String> {
-        Self::new(tls::certificates(file)?)
-    }
-
-    /// The CA made of `certificates`.
-    ///
-    /// # Errors
-    /// When there are none, or one of them is none.
-    pub fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, String> {
-        if certificates.is_empty() {
-            return Err(NO_CERTIFICATE.into());
-        }
-        let mut roots = RootCertStore::empty();
-        let mut hasher = Sha256::new();
-        for certificate in &certificates {
-            roots.add(certificate.clone()).map_err(|_| "holds a certificate that cannot be used".to_owned())?;
-            hasher.update(certificate);
-        }
-        let fingerprint = hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        Ok(Self { certificates, fingerprint })
-    }
-
-    /// When the first of its certificates expires.
-    pub fn expires_at(&self) -> Option<UtcTime> {
-        certificate::first_expiry(&self.certificates)
-    }
-
-    /// SHA-256 over the certificates, in hex.
-    pub fn fingerprint(&self) -> &str {
-        &self.fingerprint
-    }
-}
-
-impl fmt::Debug for OwnCa {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnCa").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
-    }
 }

@@ -9,14 +9,19 @@ mod kafka_client;
 mod layers;
 mod network;
 mod postgres;
+mod permissions;
+mod postgres_options;
 mod postgres_tls;
 mod problems;
 mod scalar;
 mod secrets;
 mod section;
 mod services;
+pub mod shown;
+mod sites;
 #[cfg(test)]
 mod tests;
+mod whole;
 mod yaml;
 
 pub use kafka::{Format, KafkaConfig, TopicShape};
@@ -30,5 +35,8 @@ pub use postgres_tls::{PostgresTls, TlsFileProblem, TlsFiles, TlsMode, TlsSettin
 pub use problems::{Problem, Problems};
 pub use scalar::{ByteSize, Scalar};
 pub use secrets::{Credential, SecretCommand, SecretSource};
-pub use section::{Entry, Section};
+pub use permissions::Sources;
+pub use section::{Entry, Found, Section};
 pub use services::{ConsumerConfig, LogConfig, LogFormat, ProducerConfig, SpoolConfig};
+pub use sites::Sites;
+pub use whole::{Service, Whole};
