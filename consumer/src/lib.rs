@@ -73,9 +73,7 @@ fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
         Command::Audit(args) => commands::audit::run(&begin(&cli, true)?, args),
         Command::Replay(args) => commands::replay::run(&begin(&cli, true)?, args),
         Command::Rejected(command) => commands::rejected::run(&begin(&cli, true)?, &command),
-        Command::CheckConfig(args) => {
-            commands::check_config::run(begin_with(&cli, true, Extent::Whole)?, &args)
-        },
+        Command::CheckConfig(args) => commands::check_config::run(begin_with(&cli, true, Extent::Whole)?, &args),
     }
 }
 

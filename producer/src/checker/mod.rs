@@ -41,8 +41,8 @@ use clients::Clients;
 use dial::Dial;
 use findings::Findings;
 
-pub use judge::Verdict;
 pub use crate::site::{HttpVersion, Identity, OwnCa, Proxy, TlsOptions, Transport};
+pub use judge::Verdict;
 pub use trust::{Trust, TrustError};
 
 /// Checks sites one after the other. Each worker thread has its own, so that nothing is shared on the way and the

@@ -91,6 +91,15 @@ pub(super) fn is_same_origin(one: &Url, other: &Url) -> bool {
         && one.port_or_known_default() == other.port_or_known_default()
 }
 
+/// What of a request must not leave the site's own origin: its body, and any method that may change something there.
+pub(super) fn kept_at_home(method: &Method, has_body: bool) -> Option<Cow<'static, str>> {
+    if has_body {
+        return Some("the body".into());
+    }
+    let is_reading = *method == Method::GET || *method == Method::HEAD;
+    (!is_reading).then(|| format!("a {method} request").into())
+}
+
 /// What connections are made of: elsewhere without the client's certificate.
 pub(super) fn transport(site: &Site, is_home: bool) -> Cow<'_, Transport> {
     let transport = &site.settings.transport;

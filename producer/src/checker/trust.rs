@@ -12,7 +12,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
-use super::handshake::{NoSessions, Verifying, Witness};
+use super::handshake::{NoSessions, ShownToSite, Verifying, Witness};
 use super::resolver::Resolver;
 use crate::site::{HttpVersion, Route, Transport};
 
@@ -65,7 +65,7 @@ impl Trust {
 
     fn with_roots(roots: RootCertStore) -> Result<Self, TrustError> {
         let roots = Arc::new(roots);
-        let config = client_config(Arc::clone(&roots), &Transport::default())?;
+        let config = client_config(Arc::clone(&roots), &roots, &Transport::default())?;
         Ok(Self { roots, config, resolver: Resolver::system() })
     }
 
@@ -115,7 +115,7 @@ impl Trust {
         if let Some(ca) = &transport.tls.ca {
             Arc::make_mut(&mut roots).add_parsable_certificates(ca.certificates().iter().cloned());
         }
-        let config = client_config(roots, transport)?;
+        let config = client_config(roots, &self.roots, transport)?;
         Ok(transport.config.get_or_init(|| config).clone())
     }
 }
@@ -126,27 +126,43 @@ impl fmt::Debug for Trust {
     }
 }
 
+/// The settings for a site that is trusted by `roots`; a proxy on the way to it must be by those `of_system`.
+///
 /// No session is ever resumed: a check meets what a new visitor meets, the whole handshake.
-fn client_config(roots: Arc<RootCertStore>, transport: &Transport) -> Result<ClientConfig, TrustError> {
+fn client_config(
+    roots: Arc<RootCertStore>,
+    of_system: &Arc<RootCertStore>,
+    transport: &Transport,
+) -> Result<ClientConfig, TrustError> {
     let failed = |error: &dyn fmt::Display| TrustError(error.to_string());
     let provider = Arc::new(ring::default_provider());
+    let verifying_by = |roots: Arc<RootCertStore>| {
+        if roots.is_empty() {
+            return Ok(Verifying::Impossible);
+        }
+        let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        built.map(Verifying::By).map_err(|error| failed(&error))
+    };
+    let of_proxies = verifying_by(Arc::clone(of_system))?;
     let verifying = if transport.tls.insecure {
         Verifying::Nothing
-    } else if roots.is_empty() {
-        Verifying::Impossible
+    } else if Arc::ptr_eq(&roots, of_system) {
+        of_proxies.clone()
     } else {
-        let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
-        Verifying::By(built.map_err(|error| failed(&error))?)
+        verifying_by(roots)?
     };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(&error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Witness::new(verifying, &provider)));
+        .with_custom_certificate_verifier(Arc::new(Witness::new(verifying, of_proxies, &provider)));
     let mut config = match &transport.tls.identity {
         None => builder.with_no_client_auth(),
         Some(own) => {
-            builder.with_client_auth_cert(own.chain.clone(), own.key.clone_key()).map_err(|error| failed(&error))?
+            let config = builder.with_client_auth_cert(own.chain.clone(), own.key.clone_key());
+            let mut config = config.map_err(|error| failed(&error))?;
+            config.client_auth_cert_resolver = Arc::new(ShownToSite(config.client_auth_cert_resolver));
+            config
         }
     };
     let (one, two) = (b"http/1.1".to_vec(), b"h2".to_vec());

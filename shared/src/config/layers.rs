@@ -125,7 +125,8 @@ pub(super) fn load_with(
         Ok(values) => Ok(Section::root(values, origin, Vec::new())),
         Err(_) => {
             // The library's own words would show values.
-            let message = "an environment variable of ISITUP__ has a name that is no path of keys, such as ISITUP__LOG__LEVEL";
+            let message =
+                "an environment variable of ISITUP__ has a name that is no path of keys, such as ISITUP__LOG__LEVEL";
             Err(Problems(vec![Problem::new(Origin::Environment.place(""), String::new(), message.into())]))
         }
     }

@@ -38,12 +38,18 @@ impl Sources {
     pub fn warnings(&self) -> Vec<String> {
         let with_commands = unique(&self.files_with_commands);
         let secrets = unique(&self.secret_files);
-        let changeable = with_commands.iter().filter_map(|file| who_changes(file).map(|who| {
-            format!("{}: {who}, and so run commands as this user (it has a `.._command`): chmod go-w, and own it", file.display())
-        }));
-        let readable = secrets.iter().filter_map(|file| who_reads(file).map(|who| {
-            format!("{}: {who}: chmod o-r,g-r, or give it to the group of this user", file.display())
-        }));
+        let changeable = with_commands.iter().filter_map(|file| {
+            who_changes(file).map(|who| {
+                format!(
+                    "{}: {who}, and so run commands as this user (it has a `.._command`): chmod go-w, and own it",
+                    file.display()
+                )
+            })
+        });
+        let readable = secrets.iter().filter_map(|file| {
+            who_reads(file)
+                .map(|who| format!("{}: {who}: chmod o-r,g-r, or give it to the group of this user", file.display()))
+        });
         changeable.chain(readable).collect()
     }
 }

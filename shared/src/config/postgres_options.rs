@@ -31,7 +31,9 @@ fn text(encoded: &str) -> Option<Cow<'_, str>> {
 
 fn of_option(piece: &str) -> Option<String> {
     let Some((name, value)) = piece.split_once('=') else {
-        return Some("has a query with a part that is no name=value; write a ? or & of a password as %3F or %26".into());
+        return Some(
+            "has a query with a part that is no name=value; write a ? or & of a password as %3F or %26".into(),
+        );
     };
     let (Some(name), Some(value)) = (text(name), text(value)) else {
         return Some("holds %-signs that stand for no UTF-8; write a % as %25".into());

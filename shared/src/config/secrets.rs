@@ -224,7 +224,10 @@ mod tests {
     #[test]
     fn nothing_that_a_failing_command_wrote_is_shown() {
         for (command, told) in [
-            ("echo hunter2; echo 'no such\n entry' >&2; exit 3", "failed (exit status: 3); the 15 bytes that it wrote to its standard error are not shown: run it by hand"),
+            (
+                "echo hunter2; echo 'no such\n entry' >&2; exit 3",
+                "failed (exit status: 3); the 15 bytes that it wrote to its standard error are not shown: run it by hand",
+            ),
             ("echo hunter2; exit 1", "failed (exit status: 1)"),
             ("true", "printed nothing: the first line of its standard output must be the secret"),
             ("printf '\\377\\n'", "printed what is not UTF-8"),

@@ -301,11 +301,7 @@ impl Section {
         match read(&file) {
             Ok(_) => Some(file),
             Err(wrong) => {
-                self.reading.note(
-                    &self.origin_of(&value),
-                    &path,
-                    format!("{} {wrong}", shown::file(&name, &file)),
-                );
+                self.reading.note(&self.origin_of(&value), &path, format!("{} {wrong}", shown::file(&name, &file)));
                 None
             }
         }

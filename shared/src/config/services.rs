@@ -90,8 +90,7 @@ impl ProducerConfig {
     /// Reads the section `producer` of `root`.
     pub fn read(root: &mut Section) -> Self {
         let mut section = root.section("producer");
-        let location =
-            section.get_where("location", |name: &String| is_label(name), LABEL);
+        let location = section.get_where("location", |name: &String| is_label(name), LABEL);
         let workers = section.get_in("workers", 1..=10_000).unwrap_or(512);
         let mut spool = section.section("spool");
         let spool_config = SpoolConfig {

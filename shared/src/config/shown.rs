@@ -38,7 +38,8 @@ pub(super) fn value<T: Scalar>(value: &Value) -> String {
 pub(super) fn word(written: &str) -> String {
     let is_word = written.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '-' | '_' | ' '));
     let unit = written.trim_start_matches(|c: char| c.is_ascii_digit() || matches!(c, '.' | ',' | '-' | '+' | ' '));
-    let is_number = unit.len() < written.len() && unit.len() <= LONGEST_UNIT && unit.bytes().all(|b| b.is_ascii_alphabetic());
+    let is_number =
+        unit.len() < written.len() && unit.len() <= LONGEST_UNIT && unit.bytes().all(|b| b.is_ascii_alphabetic());
     if written.len() <= LONGEST_WORD && (is_word || is_number) { format!("{written:?}") } else { text(written) }
 }
 
@@ -79,7 +80,7 @@ pub(super) fn pointer(name: &str) -> String {
     if name.starts_with('/') && name.len() <= 2 * LONGEST_SHOWN && name.chars().all(is_pointer) {
         name.to_owned()
     } else {
-        format!("<{} as a key>", text(name))
+        key(name)
     }
 }
 
@@ -90,7 +91,7 @@ pub fn file(written: &str, path: &Path) -> String {
     if Path::new(written).is_absolute() && folder.is_some_and(Path::is_dir) {
         format!("{:?}", path.display().to_string())
     } else {
-        format!("the file ({}, as its path is written)", text(written))
+        "the file it names".into()
     }
 }
 
@@ -100,7 +101,7 @@ pub(super) fn variable(name: &str) -> String {
     if (1..=LONGEST_SHOWN).contains(&name.len()) && name.contains('_') && name.chars().all(is_name) {
         format!("the variable {name}")
     } else {
-        format!("the variable ({}, as its name is written)", text(name))
+        "the variable it names".into()
     }
 }
 
@@ -121,7 +122,7 @@ mod tests {
         assert_eq!(label("https://admin:hunter2@a.test"), "<a text of 28 characters as a key>");
         assert_eq!(pointer("/items/0/name"), "/items/0/name");
         assert_eq!(variable("VAULT_TOKEN"), "the variable VAULT_TOKEN");
-        assert_eq!(variable("hunter2"), "the variable (a text of 7 characters, as its name is written)");
+        assert_eq!(variable("hunter2"), "the variable it names");
     }
 
     #[test]

@@ -7,7 +7,8 @@
 use std::path::Path;
 
 use super::{
-    ConsumerConfig, KafkaConfig, LogConfig, PostgresConfig, Problem, Problems, ProducerConfig, Section, Sites, Sources, load,
+    ConsumerConfig, KafkaConfig, LogConfig, PostgresConfig, Problem, Problems, ProducerConfig, Section, Sites, Sources,
+    load,
 };
 
 /// Who reads the configuration.
@@ -95,7 +96,8 @@ fn finish<T>(root: Section, value: Option<T>, ours: Vec<Problem>, file: Option<&
     };
     // A site that is written wrongly is not a missing one. Lines of a domains file have no key.
     let is_of_sites = |problem: &Problem| problem.key.is_empty() || problem.key.starts_with("domains");
-    let has_wrong_sites = problems.iter().any(is_of_sites) || ours.iter().any(|problem| is_of_sites(problem) && !is_no_site(problem));
+    let has_wrong_sites =
+        problems.iter().any(is_of_sites) || ours.iter().any(|problem| is_of_sites(problem) && !is_no_site(problem));
     problems.extend(ours.into_iter().filter(|problem| !(has_wrong_sites && is_no_site(problem))));
     let main = file.map(|file| file.display().to_string()).unwrap_or_default();
     problems.sort_by_key(|problem| match problem.origin.rsplit_once(':') {
@@ -117,10 +119,7 @@ fn no_site(file: Option<&Path>) -> Problem {
             file.display().to_string(),
             "write `domains: [https://example.com]`, or name a file of them in `domains_file` (or set ISITUP__DOMAINS)",
         ),
-        None => (
-            "ISITUP__DOMAINS".into(),
-            "set it to one URL or several with commas, such as https://example.com",
-        ),
+        None => ("ISITUP__DOMAINS".into(), "set it to one URL or several with commas, such as https://example.com"),
     };
     Problem::new(origin, "domains".into(), format!("{NO_SITE}{remedy}"))
 }

@@ -127,7 +127,11 @@ impl Endpoint {
             "tcp" => Self::Tcp(address(url, None, "tcp://host:port")?),
             "tls" => Self::Tls(address(url, Some(443), "tls://host:port")?),
             "dns" => Self::Dns(question(url)?),
-            other => return Err(format!("{other} cannot be checked: http, https, tcp, tls and dns can")),
+            other => {
+                let is_word = other.len() <= 8 && other.bytes().all(|b| b.is_ascii_lowercase());
+                let scheme = if is_word { other } else { "this scheme" };
+                return Err(format!("{scheme} cannot be checked: http, https, tcp, tls and dns can"));
+            }
         })
     }
 }
@@ -162,10 +166,10 @@ fn question(url: &Url) -> Result<Question, String> {
     let mut record_type = RecordType::A;
     for (key, value) in url.query_pairs() {
         if key != "type" {
-            return Err(format!("has a parameter {key:?} that says nothing: write it like {FORM}"));
+            return Err(format!("has a parameter other than type, which says nothing: write it like {FORM}"));
         }
         record_type = RecordType::parse(&value)
-            .ok_or_else(|| format!("asks for records of type {value:?}: {} can be", RecordType::ALL.join(", ")))?;
+            .ok_or_else(|| format!("asks for records of a type that is none of {}", RecordType::ALL.join(", ")))?;
     }
     Ok(Question { server, name: name.to_owned(), record_type })
 }

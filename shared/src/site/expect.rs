@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::config::Scalar;
-use regex::{Regex, RegexBuilder};
 use http::header::HeaderName;
+use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 /// What an answer must be for its site to be up. What does not apply to a kind of site is not looked at there.

@@ -40,7 +40,9 @@ mod tests {
             assert!(is_label(name), "{name}");
         }
         let long = "é".repeat(257);
-        for name in ["", " ", " a", "a ", "a\u{a0}b", "a\nb", "a\0", "a\u{85}b", "a\u{202e}b", "a\u{200b}b", "\u{feff}a", &long] {
+        for name in
+            ["", " ", " a", "a ", "a\u{a0}b", "a\nb", "a\0", "a\u{85}b", "a\u{202e}b", "a\u{200b}b", "\u{feff}a", &long]
+        {
             assert!(!is_label(name), "{name:?}");
         }
     }

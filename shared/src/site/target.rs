@@ -2,14 +2,13 @@
 
 use std::fmt;
 
-use base64::prelude::{BASE64_STANDARD, Engine};
 use super::endpoint::Endpoint;
 use super::typed::{self, FORM, Typed};
 use crate::config;
 use crate::percent;
+use base64::prelude::{BASE64_STANDARD, Engine};
 use http::header::HeaderValue;
 use url::Url;
-
 
 /// A URL that can be checked, its credentials kept apart.
 #[derive(Clone, Debug)]
@@ -162,28 +161,129 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_checked_says_why_and_keeps_credentials_to_itself() {
+    fn what_cannot_be_checked_says_why_and_shows_no_credentials() {
         for (typed, message) in [
-            ("ftp://example.com", r#""ftp://example.com": ftp cannot be checked: http, https, tcp, tls and dns can"#),
-            ("https:/example.com", r#""https:/example.com": is not a URL: write it like https://example.com"#),
+            (
+                "ftp://u:p@example.com/x",
+                r#""ftp://example.com/…": ftp cannot be checked: http, https, tcp, tls and dns can"#,
+            ),
+            (
+                "htps://example.com",
+                "a text of 18 characters: htps cannot be checked: http, https, tcp, tls and dns can",
+            ),
+            (
+                "hunter2://example.com",
+                "a text of 21 characters: this scheme cannot be checked: http, https, tcp, tls and dns can",
+            ),
+            ("https:/example.com", "a text of 18 characters: is not a URL: write it like https://example.com"),
+            ("http:example.com", "a text of 16 characters: is not a URL: write it like https://example.com"),
+            ("http:8080", "a text of 9 characters: is not a URL: write it like https://example.com"),
+            ("//example.com", "a text of 13 characters: is not a URL: write it like https://example.com"),
+            (
+                "https:///example.com",
+                "a text of 20 characters: is not a URL: empty host; write it like https://example.com",
+            ),
+            ("https://", "a text of 8 characters: is not a URL: empty host; write it like https://example.com"),
             ("tcp://a.test", r#""tcp://a.test": has no port: write it like tcp://host:port"#),
-            ("tls://a.test/x", r#""tls://a.test/x": has more than a host and a port: write it like tls://host:port"#),
+            (
+                "tcp://u:p@a.test:1",
+                r#""tcp://a.test:1": has credentials, which nobody would ask for: write it like tcp://host:port"#,
+            ),
+            ("tls://a.test/x", r#""tls://a.test/…": has more than a host and a port: write it like tls://host:port"#),
             ("dns://ns", r#""dns://ns": asks for no name: write it like dns://server/name?type=A"#),
             (
                 "dns://ns/a.test?type=ANY",
-                r#""dns://ns/a.test?type=ANY": asks for records of type "ANY": A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV, TXT can be"#,
+                r#""dns://ns/…": asks for records of a type that is none of A, AAAA, CAA, CNAME, MX, NS, PTR, SOA, SRV, TXT"#,
             ),
-            ("", r#""": is not a URL: write it like https://example.com"#),
+            ("", "an empty text: is not a URL: write it like https://example.com"),
             (
                 "https://u:s3cret@example.com:99999",
-                r#""https://***@example.com:99999": is not a URL: invalid port number; write it like https://example.com"#,
+                "a text of 34 characters: is not a URL: invalid port number; write it like https://example.com",
             ),
             (
-                "exa mple.com",
-                r#""exa mple.com": is not a URL: invalid international domain name; write it like https://example.com"#,
+                "https://u:s3/cret@example.com",
+                "a text of 29 characters: is not a URL: invalid port number; write it like https://example.com",
             ),
+            (
+                "https://a@b@c.test",
+                "a text of 18 characters: has more than one @ before its path: write those of a user name or password as %40",
+            ),
+            ("exa mple.com", r"a text of 12 characters: has a space in it: take it out, or write it as %20"),
+            ("https://example.com:", "a text of 20 characters: has no port after its colon"),
+            ("https://example.com:0", "a text of 21 characters: has port 0, on which nothing can listen"),
+            ("https://example.com\\path", r"a text of 24 characters: has a \ in it: write / in its place"),
         ] {
             assert_eq!(Target::parse(typed).unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn characters_that_a_url_reader_drops_or_hides_are_refused() {
+        for (typed, what) in [
+            ("https://a.test\nhttps://b.test", "has a line break in it"),
+            ("https://a.test\r\nhttps://b.test", "has a line break in it"),
+            ("https://a.test\n", "has a line break in it"),
+            ("https://a.test/\tx", "has a tab in it"),
+            ("https://a.test/x\0", "U+0000"),
+            ("https://a.test/a b", "has a space in it"),
+            ("\u{a0}https://a.test", "U+00A0"),
+            ("\u{feff}https://a.test", "U+FEFF"),
+            ("https://a.test/\u{202e}", "U+202E"),
+            ("https://a\u{ad}b.test", "U+00AD"),
+            ("https://a.test/\u{2028}", "U+2028"),
+        ] {
+            let told = Target::parse(typed).unwrap_err().to_string();
+            assert!(told.contains(what), "{typed:?}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_would_be_read_as_another_is_refused() {
+        for typed in [
+            "8080",
+            "127.1",
+            "0x7f.1",
+            "1.2.3",
+            "0x7f000001",
+            "http://8080",
+            "http://0177.0.0.1",
+            "127.0.0.1.",
+            "tcp://127.1:25",
+            "tls://8080",
+            "dns://8080/a.test",
+            "\u{ff11}27.0.0.1",
+            "http://%31%32%37.0.0.1",
+        ] {
+            let told = Target::parse(typed).unwrap_err().to_string();
+            assert!(told.contains("has a number for a host, which would mean the address"), "{typed}: {told}");
+        }
+        for (typed, read) in [
+            ("https://ex%61mple.com", "example.com"),
+            ("https://\u{ff45}xample.com", "example.com"),
+            ("https://example\u{3002}com", "example.com"),
+            ("https://\u{2115}.test", "n.test"),
+        ] {
+            let told = Target::parse(typed).unwrap_err().to_string();
+            assert!(
+                told.contains(&format!("has a host that would be read as {read}: write it like that")),
+                "{typed}: {told}"
+            );
+        }
+        for typed in [
+            "1.2.3.4",
+            "http://127.0.0.1:8080",
+            "https://EXAMPLE.com",
+            "https://BÜCHER.example",
+            "https://faß.de",
+            "https://xn--bcher-kva.example",
+            "https://日本語.jp",
+            "localhost:8080",
+            "_dmarc.example.com",
+            "https://a.test/?u=http://b.test/",
+            "https://medium.com/@user",
+            "example.com/?u=http://b.test",
+        ] {
+            assert!(Target::parse(typed).is_ok(), "{typed}: {}", Target::parse(typed).unwrap_err());
         }
     }
 }

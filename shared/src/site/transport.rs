@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 use crate::config::Scalar;
 use crate::secret::Secret;
 use crate::tls::{self, IdentityError};
-use rustls::{ClientConfig, RootCertStore};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use sha2::{Digest, Sha256};
 use url::Url;
 

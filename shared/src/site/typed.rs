@@ -64,7 +64,10 @@ impl<'a> Typed<'a> {
             return Err(format!("is not a URL: empty host; {FORM}"));
         }
         let is_number = |port: &str| port.bytes().all(|b| b.is_ascii_digit());
-        if host.is_empty() || (!has_scheme && (port.is_some_and(|port| port.is_empty() || !is_number(port)) || SCHEMES.contains(&host))) {
+        if host.is_empty()
+            || (!has_scheme
+                && (port.is_some_and(|port| port.is_empty() || !is_number(port)) || SCHEMES.contains(&host)))
+        {
             return Err(format!("is not a URL: {FORM}"));
         }
         match port {
@@ -94,7 +97,11 @@ impl<'a> Typed<'a> {
             Host::Domain(name) if *name == typed => Ok(()),
             Host::Domain(name) => {
                 let is_itself = !typed.is_ascii() && idna::domain_to_unicode(name).0 == typed;
-                if is_itself { Ok(()) } else { Err(format!("has a host that would be read as {name}: write it like that")) }
+                if is_itself {
+                    Ok(())
+                } else {
+                    Err(format!("has a host that would be read as {name}: write it like that"))
+                }
             }
         }
     }

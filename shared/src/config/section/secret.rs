@@ -90,11 +90,7 @@ impl Section {
     }
 
     /// `None` where there is none, or a wrong one; within it `None` where it is another service's, and not looked at.
-    fn found_beside(
-        &mut self,
-        key: &str,
-        elsewhere: Option<(&str, Secret, Origin)>,
-    ) -> Option<Option<Credential>> {
+    fn found_beside(&mut self, key: &str, elsewhere: Option<(&str, Secret, Origin)>) -> Option<Option<Credential>> {
         let mut given = Vec::new();
         let mut look = |end: &str, way: fn(Value) -> Way| {
             let name = format!("{key}{end}");
@@ -165,8 +161,7 @@ impl Section {
     fn secret_from_file(&self, name: &str, origin: &Origin) -> Result<(Secret, SecretSource), String> {
         let file = origin.folder().join(name);
         self.note_secret_file(&file);
-        let secret =
-            secrets::read_file(&file).map_err(|reason| format!("{} {reason}", shown::file(name, &file)))?;
+        let secret = secrets::read_file(&file).map_err(|reason| format!("{} {reason}", shown::file(name, &file)))?;
         Ok((secret, SecretSource::File(file)))
     }
 }

@@ -54,7 +54,10 @@ impl Reader<'_> {
             Some(name) => match TimeZone::get(name) {
                 Ok(zone) => zone,
                 Err(_) => {
-                    return refuse(".time_zone", format!("{} is no time zone such as Europe/Berlin", shown::text(name)));
+                    return refuse(
+                        ".time_zone",
+                        format!("{} is no time zone such as Europe/Berlin", shown::text(name)),
+                    );
                 }
             },
         };

@@ -10,9 +10,9 @@ use crate::config::{Entry, Section, shown};
 
 use super::contradictions::contradiction;
 use super::settings::{self, Place, Reader};
-use crate::site::{Site, SiteSettings};
 use crate::site::label::{LABEL, LONGEST, is_label};
 use crate::site::target::Target;
+use crate::site::{Site, SiteSettings};
 
 /// What holds for sites: by their group, else by default.
 pub(super) struct Layers {
@@ -200,7 +200,7 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     }
     let found = glob::glob(&text).map_err(|error| format!("is not a pattern of files: {}", error.msg))?;
     let files: Vec<PathBuf> = found.filter_map(Result::ok).filter(|path| path.is_file()).collect();
-    if files.is_empty() { Err("matches no file".into()) } else { Ok(files) }
+    if files.is_empty() { Err("is not there: nothing matches its pattern".into()) } else { Ok(files) }
 }
 
 /// A line without its comment. A `#` within a text is part of it: `https://example.com/#top`.

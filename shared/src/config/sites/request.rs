@@ -95,10 +95,12 @@ impl Reader<'_> {
                 // For what contradicts it; the consumer sends nothing.
                 headers.insert(AUTHORIZATION, HeaderValue::from_static("unread"));
             }
-            (false, _, Some(Found::Read(token))) => match header(AUTHORIZATION.as_str(), &format!("Bearer {}", token.expose())) {
-                Ok((name, value)) => drop(headers.insert(name, value)),
-                Err(message) => self.refuse(&section.place(), &format!("{path}.bearer_token"), message.to_owned()),
-            },
+            (false, _, Some(Found::Read(token))) => {
+                match header(AUTHORIZATION.as_str(), &format!("Bearer {}", token.expose())) {
+                    Ok((name, value)) => drop(headers.insert(name, value)),
+                    Err(message) => self.refuse(&section.place(), &format!("{path}.bearer_token"), message.to_owned()),
+                }
+            }
             (false, _, None) => {}
         }
     }

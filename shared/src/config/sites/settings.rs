@@ -8,11 +8,11 @@ use std::time::Duration;
 use crate::config::{ByteSize, Problem, Section};
 use http::header::HOST;
 
-use crate::site::{Identity, OwnCa, Transport};
 use crate::site::endpoint::Kind;
-use crate::site::{ConnectTo, FollowRedirects, NameServer, Pattern, Redirects, Route, SiteSettings};
 use crate::site::label::{LABEL, has_credentials, is_label};
 use crate::site::target::Target;
+use crate::site::{ConnectTo, FollowRedirects, NameServer, Pattern, Redirects, Route, SiteSettings};
+use crate::site::{Identity, OwnCa, Transport};
 
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(366 * 24 * 3600);

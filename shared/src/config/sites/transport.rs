@@ -6,8 +6,8 @@ use crate::config::{Found, Section, shown};
 use crate::tls::IdentityError;
 
 use super::settings::{Place, Reader};
-use crate::site::{HttpVersion, Identity, OwnCa, Proxy, TlsOptions, Transport};
 use crate::site::endpoint::Kind;
+use crate::site::{HttpVersion, Identity, OwnCa, Proxy, TlsOptions, Transport};
 
 const HTTP_KEYS: [&str; 6] = ["http_version", "proxy", "proxy_file", "proxy_env", "proxy_command", "no_proxy"];
 
