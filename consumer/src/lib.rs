@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use isitup_shared::config::{ConsumerConfig, LogConfig};
-use isitup_shared::shutdown::Shutdown;
+use isitup_shared::shutdown::{self, Shutdown};
 use isitup_shared::{documents, logging};
 
 use cli::{Cli, Command, Sink};
@@ -59,6 +59,9 @@ fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
         Command::Decode(args) => commands::decode::run(&args),
         Command::Health => commands::health::run(ConsumerConfig::read_listen(cli.config.as_deref())?),
         Command::Run(args) => {
+            // First of all: reading the configuration may take long, and a SIGHUP must not end the service, which has
+            // nothing to reload.
+            let _hangups = shutdown::hangups()?;
             let context = begin_with(&cli, args.sinks().contains(&Sink::Postgres), Extent::Whole)?;
             for warning in context.config.sources.warnings() {
                 log::warn!("{warning}");

@@ -5,6 +5,7 @@ pub mod config;
 pub mod crash;
 pub mod documents;
 pub mod event;
+pub mod exposition;
 pub mod heartbeat;
 pub mod http;
 pub mod kafka;

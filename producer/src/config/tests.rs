@@ -76,7 +76,7 @@ fn each_mistake_in_a_site_is_told_with_file_line_key_value_and_what_is_allowed()
         ("{basic_auth: {password: x}}", r"basic_auth.username: missing: who logs in"),
         ("{follow_redirects: 51}", r#"follow_redirects: "51" is not true, false or how many to follow, 0 to 50"#),
         ("{http_version: 3}", r#"http_version: "3" is not any, 1.1 or 2"#),
-        ("{ip_version: v6}", r#"ip_version: "v6" is not any, 4 or 6"#),
+        ("{ip_version: v6}", "ip_version: a text of 2 characters is not any, 4 or 6"),
         (
             "{connect_to: a.test}",
             r#"connect_to: a text of 6 characters is not an address to connect to, such as 192.0.2.1, 192.0.2.1:8443 or [2001:db8::1]:443"#,

@@ -22,6 +22,8 @@ mod sites;
 #[cfg(test)]
 mod tests;
 mod whole;
+#[cfg(test)]
+mod whole_tests;
 mod yaml;
 
 pub use kafka::{Format, KafkaConfig, TopicShape};

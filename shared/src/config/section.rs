@@ -233,7 +233,7 @@ impl Section {
     pub fn sections(&mut self, key: &str) -> Vec<(String, Self)> {
         let mut outer = self.section(key);
         let names: Vec<String> = outer.values.keys().cloned().collect();
-        let path = |name: &str| format!("{}.{}", outer.path, shown::label(name));
+        let path = |name: &str| format!("{}.{}", outer.path, shown::key(name));
         let named: Vec<(String, String)> = names.into_iter().map(|name| (path(&name), name)).collect();
         named
             .into_iter()

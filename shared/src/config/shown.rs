@@ -63,14 +63,14 @@ pub fn key(name: &str) -> String {
     }
 }
 
-/// A name that is published with each result, such as a group's: as written, unless it looks like a URL or a pair of
+/// A name that is published with each result: as written, unless it looks like a URL or a pair of
 /// user and password.
 pub fn label(name: &str) -> String {
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
     if !name.is_empty() && name.chars().count() <= LONGEST_SHOWN && name.chars().all(is_name) {
         name.to_owned()
     } else {
-        format!("<{} as a key>", text(name))
+        text(name)
     }
 }
 
@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(key("ca_file"), "ca_file");
         assert_eq!(key("hunter2"), "<a text of 7 characters as a key>");
         assert_eq!(label("EU-1 web"), "EU-1 web");
-        assert_eq!(label("https://admin:hunter2@a.test"), "<a text of 28 characters as a key>");
+        assert_eq!(label("https://admin:hunter2@a.test"), "a text of 28 characters");
         assert_eq!(pointer("/items/0/name"), "/items/0/name");
         assert_eq!(variable("VAULT_TOKEN"), "the variable VAULT_TOKEN");
         assert_eq!(variable("hunter2"), "the variable it names");

@@ -48,7 +48,11 @@ impl Whole {
     /// # Errors
     /// All that is wrong, at once.
     pub fn load(file: Option<&Path>, service: Service) -> Result<Self, Problems> {
-        let mut root = load(file)?;
+        Self::read(load(file)?, file, service)
+    }
+
+    /// Reads the tree below `root`, which was loaded from `file`.
+    pub(super) fn read(mut root: Section, file: Option<&Path>, service: Service) -> Result<Self, Problems> {
         let log = LogConfig::read(&mut root);
         let kafka = KafkaConfig::read(&mut root);
         let producer = ProducerConfig::read(&mut root);

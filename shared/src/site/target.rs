@@ -82,7 +82,9 @@ impl fmt::Display for Target {
 /// path and query; else its length.
 fn in_messages(text: &str) -> String {
     const KNOWN: [&str; 11] = ["http", "https", "tcp", "tls", "dns", "ftp", "ws", "wss", "udp", "icmp", "file"];
-    let url = Typed::parse(text).ok().and_then(|typed| Url::parse(&typed.whole()).ok());
+    // What a URL's reader would drop or add may be what makes it look like a URL.
+    let typed = typed::check_characters(text).and_then(|()| Typed::parse(text)).ok().filter(Typed::has_scheme);
+    let url = typed.and_then(|typed| Url::parse(&typed.whole()).ok());
     let cleaned = url.filter(|url| KNOWN.contains(&url.scheme())).and_then(|url| {
         let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
         let has_more = url.path().len() > 1 || url.query().is_some();

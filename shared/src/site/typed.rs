@@ -79,6 +79,11 @@ impl<'a> Typed<'a> {
         }
     }
 
+    /// Whether it has a scheme of its own.
+    pub(super) fn has_scheme(&self) -> bool {
+        self.has_scheme
+    }
+
     /// With the scheme that a bare name means.
     pub(super) fn whole(&self) -> String {
         if self.has_scheme { self.text.to_owned() } else { format!("https://{}", self.text) }
