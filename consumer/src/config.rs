@@ -82,4 +82,84 @@ mod tests {
             assert_eq!(told, format!("{}:3: postgres.url: {expected}", file.display()));
         }
     }
+
+    #[test]
+    fn the_form_of_a_url_is_what_the_driver_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.yml");
+        let values = [
+            "",
+            "0",
+            "1",
+            "-1",
+            "65535",
+            "65536",
+            "x",
+            "any",
+            "read-write",
+            "read-only",
+            "primary",
+            "disable",
+            "prefer",
+            "require",
+            "random",
+            "direct",
+            "postgres",
+            "1,2",
+            "127.0.0.1",
+            "127.0.0.1,::1",
+            "h",
+            "%FF",
+            "a%26b",
+        ];
+        let names = [
+            "user",
+            "password",
+            "dbname",
+            "options",
+            "application_name",
+            "host",
+            "hostaddr",
+            "port",
+            "connect_timeout",
+            "tcp_user_timeout",
+            "keepalives",
+            "keepalives_idle",
+            "keepalives_interval",
+            "keepalives_retries",
+            "target_session_attrs",
+            "channel_binding",
+            "load_balance_hosts",
+            "sslnegotiation",
+            "pgbouncer",
+            "service",
+            "a%FF",
+        ];
+        let of_options = names.iter().flat_map(|name| values.iter().map(move |value| format!("u@h/d?{name}={value}")));
+        let others = [
+            "h/d",
+            "u@h/d?a",
+            "u@h/d?connect_timeout=1&",
+            "u@h/d?connect_timeout=1&&port=1",
+            "h/d?application_name=a@b",
+            "u%FF@h/d",
+            "u@h/%FF",
+            "u:p%FF@h/d",
+            "u@h:1/d",
+            "u@[::1]/d",
+            "u@h/d?",
+            "u@h",
+        ];
+        for rest in of_options.chain(others.map(str::to_owned)) {
+            let yaml = format!(
+                "kafka: {{brokers: [k:9092]}}\npostgres: {{url: 'postgres://{rest}', tls: {{mode: disable}}}}\n"
+            );
+            fs::write(&file, yaml).unwrap();
+            let read = Config::read(Some(&file), true, Extent::Own);
+            let by_driver = format!("postgres://{rest}").parse::<postgres::Config>();
+            // Of these the password and what is said of TLS are taken out before, and an @ that is no user's is refused.
+            let is_ours = rest.contains("password=") || rest.contains("a@b");
+            assert!(is_ours || read.is_ok() == by_driver.is_ok(), "{rest}: {read:?}, {by_driver:?}");
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! The library writes OpenMetrics only. The older format differs in few things: a counter's `# HELP` and `# TYPE` name
 //! the series with its `_total`, there is no `info`, no unit, no exemplar and no `# EOF`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use prometheus_client::encoding::text::encode;
@@ -137,6 +138,34 @@ fn end_of_labels(series: &str) -> usize {
     series.len()
 }
 
+/// The lines of `text` that the format 0.0.4 does not have, or that come before their type; for tests.
+pub fn broken_lines(text: &str) -> Vec<&str> {
+    let mut types: BTreeMap<&str, &str> = BTreeMap::new();
+    text.lines().filter(|line| !is_well_formed(line, &mut types)).collect()
+}
+
+fn is_well_formed<'a>(line: &'a str, types: &mut BTreeMap<&'a str, &'a str>) -> bool {
+    if let Some(told) = line.strip_prefix("# HELP ") {
+        return told.split_once(' ').is_some_and(|(family, told)| is_name(family) && !told.is_empty());
+    }
+    if let Some(told) = line.strip_prefix("# TYPE ") {
+        let Some((family, kind)) = told.split_once(' ') else { return false };
+        let is_kind = matches!(kind, "counter" | "gauge" | "histogram" | "summary" | "untyped");
+        let is_named = is_name(family) && (kind == "counter") == family.ends_with("_total");
+        return is_kind && is_named && types.insert(family, kind).is_none();
+    }
+    let name = line.split(['{', ' ']).next().unwrap_or_default();
+    let of_histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+    let is_typed = types.get(name).is_some_and(|kind| *kind != "histogram")
+        || of_histogram.is_some_and(|family| types.get(family) == Some(&"histogram"));
+    let value = line.get(end_of_labels(line)..).unwrap_or_default().strip_prefix(' ');
+    is_name(name) && is_typed && value.is_some_and(|value| value.parse::<f64>().is_ok())
+}
+
+fn is_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,5 +209,15 @@ mod tests {
                         a_late_seconds_bucket{le=\"0.1\"} 8\na_late_seconds_sum 1.5\na_late_seconds_count 8\n\
                         # HELP a_spool Events.\n# TYPE a_spool gauge\na_spool 3\n";
         assert_eq!(classic(open_metrics), expected);
+        assert_eq!(broken_lines(expected), [""; 0]);
+        let broken = broken_lines(open_metrics);
+        let lines = [
+            "# TYPE a_build info",
+            "# TYPE a_checks counter",
+            "# UNIT a_late_seconds seconds",
+            "a_late_seconds_bucket{le=\"0.1\"} 8 # {} 0.05",
+            "# EOF",
+        ];
+        assert!(lines.iter().all(|line| broken.contains(line)), "{broken:?}");
     }
 }

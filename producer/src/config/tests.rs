@@ -62,11 +62,11 @@ fn each_mistake_in_a_site_is_told_with_file_line_key_value_and_what_is_allowed()
         ),
         (
             "{tls: {ca_file: empty.pem}}",
-            r#"tls.ca_file: the file it names holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE"#,
+            r#"tls.ca_file: "empty.pem" holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE"#,
         ),
         (
             "{tls: {ca_file: broken.pem}}",
-            r#"tls.ca_file: the file it names is not PEM: it must hold lines from BEGIN CERTIFICATE to END CERTIFICATE"#,
+            r#"tls.ca_file: "broken.pem" is not PEM: it must hold lines from BEGIN CERTIFICATE to END CERTIFICATE"#,
         ),
         ("{tls: {verify: no}}", r"tls.verify: unknown key; allowed here: ca_file, cert_file, insecure, key_file"),
         ("{tls: {cert_file: empty.pem}}", r"tls.cert_file: needs its key beside it, in `key_file`"),

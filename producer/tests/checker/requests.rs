@@ -108,7 +108,8 @@ fn a_redirect_turns_a_post_into_a_page_or_keeps_it_as_its_status_has_it() {
 #[test]
 fn only_get_and_head_without_a_body_leave_the_origin() {
     let (foreign, foreign_requests) = recording(WELL, WELL);
-    let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].map(|name| name.parse().unwrap());
+    let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let methods: [Method; 7] = methods.map(|name| name.parse().unwrap());
     for status in [301, 302, 303, 307, 308] {
         for method in &methods {
             for body in [None, Some("s3cret")] {

@@ -84,11 +84,11 @@ pub(super) fn pointer(name: &str) -> String {
     }
 }
 
-/// A file by its path, `written` as it stands in the configuration: the path only where its folder exists, since
-/// passwords are written in the place of a password file's name.
+/// A file by its path, `written` as it stands in the configuration: the path only where it, or the folder of an absolute
+/// one, exists, since passwords are written in the place of a password file's name.
 pub fn file(written: &str, path: &Path) -> String {
     let folder = path.parent().filter(|folder| folder.parent().is_some());
-    if Path::new(written).is_absolute() && folder.is_some_and(Path::is_dir) {
+    if path.is_file() || (Path::new(written).is_absolute() && folder.is_some_and(Path::is_dir)) {
         format!("{:?}", path.display().to_string())
     } else {
         "the file it names".into()

@@ -167,7 +167,7 @@ fn mistakes_in_how_librdkafka_is_to_connect() {
         ),
         (
             "tls: {ca_file: secret}",
-            "config.yml:2: kafka.tls.ca_file: the file it names holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE",
+            "config.yml:2: kafka.tls.ca_file: \"secret\" holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE",
         ),
         (
             "tls: {cert_file: cert.pem}",
@@ -179,11 +179,11 @@ fn mistakes_in_how_librdkafka_is_to_connect() {
         ),
         (
             "tls: {cert_file: cert.pem, key_file: cert.pem}",
-            "config.yml:2: kafka.tls.key_file: the file it names holds no private key: it must have lines from BEGIN PRIVATE KEY to END",
+            "config.yml:2: kafka.tls.key_file: \"cert.pem\" holds no private key: it must have lines from BEGIN PRIVATE KEY to END",
         ),
         (
             "tls: {cert_file: cert.pem, key_file: encrypted.pem}",
-            "config.yml:2: kafka.tls.key_file: the file it names holds a private key that is encrypted, and no password for it can be given: take the encryption off (openssl pkey), and close the file to others instead",
+            "config.yml:2: kafka.tls.key_file: \"encrypted.pem\" holds a private key that is encrypted, and no password for it can be given: take the encryption off (openssl pkey), and close the file to others instead",
         ),
         (
             "tls: {verify: no}",
@@ -276,7 +276,7 @@ fn mistakes_in_the_postgres_section_never_echo_a_password() {
         ),
         (
             "{url: postgres://h/d, password_file: empty}",
-            "config.yml:2: postgres.password_file: the file it names is empty: put the secret there, or take this setting out",
+            "config.yml:2: postgres.password_file: \"empty\" is empty: put the secret there, or take this setting out",
         ),
         (
             "{url: 'postgres://h/d?sslmode=disable', tls: {mode: verify-full}}",
