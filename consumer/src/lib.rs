@@ -29,12 +29,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use isitup_shared::config::{ConsumerConfig, LogConfig};
-use isitup_shared::shutdown::Shutdown;
+use isitup_shared::shutdown::{self, Shutdown};
 use isitup_shared::{documents, logging};
 
 use cli::{Cli, Command, Sink};
 use commands::Context;
-use config::Config;
+use config::{Config, Extent};
 use exit::{Answer, CommandError};
 
 /// Parses the command line, does what it says, and prints the one error.
@@ -59,7 +59,13 @@ fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
         Command::Decode(args) => commands::decode::run(&args),
         Command::Health => commands::health::run(ConsumerConfig::read_listen(cli.config.as_deref())?),
         Command::Run(args) => {
-            let context = begin(&cli, args.sinks().contains(&Sink::Postgres))?;
+            // First of all: reading the configuration may take long, and a SIGHUP must not end the service, which has
+            // nothing to reload.
+            let _hangups = shutdown::hangups()?;
+            let context = begin_with(&cli, args.sinks().contains(&Sink::Postgres), Extent::Whole)?;
+            for warning in context.config.sources.warnings() {
+                log::warn!("{warning}");
+            }
             Ok(run::run(&context.config, &args, &context.shutdown).map(|()| Answer::Yes)?)
         }
         Command::SetupDatabase(args) => commands::setup_database::run(&begin(&cli, true)?, &args),
@@ -70,13 +76,17 @@ fn dispatch(mut cli: Cli) -> Result<Answer, CommandError> {
         Command::Audit(args) => commands::audit::run(&begin(&cli, true)?, args),
         Command::Replay(args) => commands::replay::run(&begin(&cli, true)?, args),
         Command::Rejected(command) => commands::rejected::run(&begin(&cli, true)?, &command),
-        Command::CheckConfig(args) => commands::check_config::run(begin(&cli, true)?, &args),
+        Command::CheckConfig(args) => commands::check_config::run(begin_with(&cli, true, Extent::Whole)?, &args),
     }
 }
 
 /// What a command needs that has a configuration: reads that, and begins to log as it says.
 fn begin(cli: &Cli, needs_postgres: bool) -> Result<Context, CommandError> {
-    let config = Config::read(cli.config.as_deref(), needs_postgres)?;
+    begin_with(cli, needs_postgres, Extent::Own)
+}
+
+fn begin_with(cli: &Cli, needs_postgres: bool, extent: Extent) -> Result<Context, CommandError> {
+    let config = Config::read(cli.config.as_deref(), needs_postgres, extent)?;
     logging::init(LogConfig { level: cli.log_level.unwrap_or(config.log.level), ..config.log });
     Ok(Context { config, wait: cli.wait, shutdown: Shutdown::on_signals()? })
 }

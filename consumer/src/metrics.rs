@@ -135,6 +135,8 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use isitup_shared::exposition::{Exposition, broken_lines};
+
     use super::*;
     use crate::store::rejected::Class;
 
@@ -151,5 +153,30 @@ mod tests {
             assert!(text.contains(line), "{line} is not in: {text}");
         }
         assert_eq!(isitup_shared::http::unconventional(&text), [""; 0], "{text}");
+    }
+
+    #[test]
+    fn metrics_are_text_of_the_format_0_0_4_unless_asked() {
+        let (metrics, registry) = Metrics::register();
+        metrics.set_lag(3, 7);
+        let text = Exposition::Text.render(&registry).unwrap();
+        assert_eq!(broken_lines(&text), [""; 0], "{text}");
+        assert!(text.contains("# TYPE isitup_build_info gauge\n"), "{text}");
+        let open_metrics = Exposition::OpenMetrics.render(&registry).unwrap();
+        assert!(open_metrics.contains("# TYPE isitup_build info\n") && open_metrics.ends_with("# EOF\n"));
+        if let Some(objections) = promtool(&text) {
+            assert_eq!(objections, "", "{text}");
+        }
+    }
+
+    /// What `promtool check metrics` says of `text`, where there is one (dev/deps installs it).
+    fn promtool(text: &str) -> Option<String> {
+        let piped = || std::process::Stdio::piped();
+        let mut promtool = std::process::Command::new("promtool");
+        let promtool = promtool.args(["check", "metrics"]).stdin(piped()).stdout(piped()).stderr(piped());
+        let mut running = promtool.spawn().ok()?;
+        std::io::Write::write_all(&mut running.stdin.take()?, text.as_bytes()).unwrap();
+        let output = running.wait_with_output().unwrap();
+        Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     }
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 use isitup_shared::config::{LogConfig, Problems, ProducerConfig};
-use isitup_shared::shutdown::Shutdown;
+use isitup_shared::shutdown::{self, Shutdown};
 use isitup_shared::{documents, logging};
 
 use crate::config::Settings;
@@ -124,11 +124,17 @@ impl Cli {
     }
 
     fn run(&self) -> Result<u8, Problems> {
+        // First of all: reading the configuration may take long, and a SIGHUP meanwhile must not end the process.
+        let hangups = shutdown::hangups();
         let settings = self.settings()?;
         self.start_logging(settings.log);
-        let ended = Shutdown::on_signals()
+        for warning in settings.read.warnings() {
+            log::warn!("{warning}");
+        }
+        let ended = hangups
+            .and_then(|hangups| Ok((hangups, Shutdown::on_signals()?)))
             .map_err(Into::into)
-            .and_then(|shutdown| crate::run(self.config.clone(), settings, &shutdown));
+            .and_then(|(hangups, shutdown)| crate::run(self.config.clone(), settings, hangups, &shutdown));
         Ok(match ended {
             Ok(()) => 0,
             Err(error) => {

@@ -25,6 +25,7 @@ use std::io;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -63,12 +64,18 @@ const MOST_BETWEEN_LOOKS: Duration = Duration::from_secs(60);
 /// Each call to Kafka is bounded; a publisher with a full hand needs many of them.
 const MOST_BETWEEN_TRIES: Duration = Duration::from_secs(600);
 
-/// Checks the sites of `settings`, which were read from `file`, until `shutdown`.
+/// Checks the sites of `settings`, which were read from `file`, until `shutdown`. A SIGHUP, which sets `hangups`, has them
+/// read again.
 ///
 /// # Errors
 /// When the spool cannot be opened, the trusted certificates not read, or the address for health not listened on.
 /// Kafka being away is no error: results wait in the spool.
-pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -> anyhow::Result<()> {
+pub fn run(
+    file: Option<PathBuf>,
+    mut settings: Settings,
+    hangups: Arc<AtomicBool>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
     // A limit on the size of files is to be an error of the file system like any other, not the end of the process.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).context("setting up signals")?;
     let mut registry = Registry::default();
@@ -108,7 +115,8 @@ pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -
     let jury = Jury::new(Reference::new(&trust, settings.producer.reference.clone()), shutdown.clone());
     let workers = Workers::new(settings.producer.workers, trust, jury, intake.clone(), metrics.clone());
     let kafka = settings.kafka.clone();
-    let reloads = Watch::start(file, settings, metrics.clone(), shutdown).context("watching the configuration")?;
+    let reloads =
+        Watch::start(file, settings, metrics.clone(), hangups, shutdown).context("watching the configuration")?;
     let dispatcher =
         Dispatcher::begin(identification, sites, reloads, before, workers, ledger, intake, gauge, metrics.clone());
 

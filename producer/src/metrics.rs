@@ -186,6 +186,8 @@ impl Default for Metrics {
 
 #[cfg(test)]
 mod tests {
+    use isitup_shared::exposition::{Exposition, broken_lines};
+
     use super::*;
 
     #[test]
@@ -197,5 +199,31 @@ mod tests {
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         assert!(text.contains("isitup_slots_missed_total{reason=\"overrun\"} 3"), "{text}");
         assert_eq!(isitup_shared::http::unconventional(&text), [""; 0], "{text}");
+    }
+
+    #[test]
+    fn metrics_are_text_of_the_format_0_0_4_unless_asked() {
+        let mut registry = Registry::default();
+        let metrics = Metrics::new(&mut registry);
+        metrics.count_missed(GapReason::Overrun, 3);
+        let text = Exposition::Text.render(&registry).unwrap();
+        assert_eq!(broken_lines(&text), [""; 0], "{text}");
+        assert!(text.contains("# TYPE isitup_build_info gauge\n"), "{text}");
+        let open_metrics = Exposition::OpenMetrics.render(&registry).unwrap();
+        assert!(open_metrics.contains("# TYPE isitup_build info\n") && open_metrics.ends_with("# EOF\n"));
+        if let Some(objections) = promtool(&text) {
+            assert_eq!(objections, "", "{text}");
+        }
+    }
+
+    /// What `promtool check metrics` says of `text`, where there is one (dev/deps installs it).
+    fn promtool(text: &str) -> Option<String> {
+        let piped = || std::process::Stdio::piped();
+        let mut promtool = std::process::Command::new("promtool");
+        let promtool = promtool.args(["check", "metrics"]).stdin(piped()).stdout(piped()).stderr(piped());
+        let mut running = promtool.spawn().ok()?;
+        std::io::Write::write_all(&mut running.stdin.take()?, text.as_bytes()).unwrap();
+        let output = running.wait_with_output().unwrap();
+        Some(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
     }
 }

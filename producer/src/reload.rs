@@ -17,7 +17,6 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::supervision;
-use signal_hook::consts::SIGHUP;
 
 use crate::config::Settings;
 use crate::dispatcher::Reload;
@@ -42,19 +41,19 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch `file`, from which `settings` were read, until `shutdown`. Gives what changes.
+    /// Begins to watch `file`, from which `settings` were read, until `shutdown`. A SIGHUP sets `is_asked`, and may have done so
+    /// while they were read. Gives what changes.
     ///
     /// # Errors
-    /// When the signal handler or the thread cannot be set up.
+    /// When the thread cannot be set up.
     pub fn start(
         file: Option<PathBuf>,
         settings: Settings,
         metrics: Metrics,
+        is_asked: Arc<AtomicBool>,
         shutdown: &Shutdown,
     ) -> io::Result<Receiver<Reload>> {
         let (reloads, receiver) = bounded(1);
-        let is_asked = Arc::new(AtomicBool::new(false));
-        signal_hook::flag::register(SIGHUP, Arc::clone(&is_asked))?;
         let seen = State::of(file.as_deref(), &settings.sources);
         let mut watch = Self { file, settings, seen, is_asked, reloads, metrics };
         let shutdown = shutdown.clone();

@@ -7,9 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::get;
 use prometheus_client::registry::Registry;
+
+use crate::exposition::Exposition;
 
 /// What a service says of itself.
 pub trait Health: Send + Sync + 'static {
@@ -61,7 +63,7 @@ fn routes(health: Arc<dyn Health>, registry: Registry) -> Router {
     Router::new()
         .route("/health/live", get(move || async move { answer(live.live()) }))
         .route("/health/ready", get(move || async move { answer(ready.ready()) }))
-        .route("/metrics", get(move || async move { metrics(&*health, &registry) }))
+        .route("/metrics", get(move |asked| async move { metrics(&*health, &registry, &asked) }))
 }
 
 fn answer(state: Result<(), String>) -> (StatusCode, String) {
@@ -71,15 +73,19 @@ fn answer(state: Result<(), String>) -> (StatusCode, String) {
     }
 }
 
-fn metrics(health: &dyn Health, registry: &Registry) -> (StatusCode, [(header::HeaderName, &'static str); 1], String) {
-    const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+fn metrics(
+    health: &dyn Health,
+    registry: &Registry,
+    asked: &HeaderMap,
+) -> (StatusCode, [(header::HeaderName, &'static str); 1], String) {
     health.refresh_metrics();
-    let mut text = String::new();
-    let status = match prometheus_client::encoding::text::encode(&mut text, registry) {
-        Ok(()) => StatusCode::OK,
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    let accept = asked.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Exposition::accepted(accept);
+    let (status, text) = match format.render(registry) {
+        Ok(text) => (StatusCode::OK, text),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, String::new()),
     };
-    (status, [(header::CONTENT_TYPE, OPEN_METRICS)], text)
+    (status, [(header::CONTENT_TYPE, format.content_type())], text)
 }
 
 /// The metrics in `text` whose names, units or help break the conventions of Prometheus; for tests.

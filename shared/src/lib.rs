@@ -1,10 +1,11 @@
-//! What both of isitup's services need, and nothing else: the wire contract, configuration, the seam to Kafka,
+//! What both of isitup's services need, and nothing else: the wire contract, configuration and sites, the seam to Kafka,
 //! logging, health and metrics, retries and shutdown.
 
 pub mod config;
 pub mod crash;
 pub mod documents;
 pub mod event;
+pub mod exposition;
 pub mod heartbeat;
 pub mod http;
 pub mod kafka;
@@ -14,6 +15,7 @@ pub mod prerequisites;
 pub mod retry;
 pub mod secret;
 pub mod shutdown;
+pub mod site;
 pub mod supervision;
 pub mod time;
 pub mod tls;

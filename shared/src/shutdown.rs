@@ -1,11 +1,12 @@
 //! One signal that ends every wait in the process.
 
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 /// Exit code after a second signal: 128 + SIGINT, as a shell would report it.
@@ -13,6 +14,17 @@ const ENDED_AT_ONCE: i32 = 130;
 
 /// Signals that come so soon after the first one belong to it: `timeout` and shells signal a process and its group.
 const SAME_SIGNAL: Duration = Duration::from_millis(500);
+
+/// Keeps SIGHUP from ending the process, from now on: the flag is set when one comes. A service asks for this before it
+/// reads its configuration, which may take long; one-shot commands do not, and end with their terminal.
+///
+/// # Errors
+/// When the handler cannot be set up.
+pub fn hangups() -> io::Result<Arc<AtomicBool>> {
+    let is_asked = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, Arc::clone(&is_asked))?;
+    Ok(is_asked)
+}
 
 /// Tells all threads to finish, and wakes those that sleep. Clones share one state.
 #[derive(Clone, Debug, Default)]

@@ -68,7 +68,7 @@ fn a_password_that_a_command_prints_may_change_while_the_consumer_runs() {
 }
 
 #[test]
-fn a_command_that_fails_is_told_without_what_it_printed_and_the_service_waits() {
+fn a_failing_command_is_told_without_what_it_wrote_and_waited_for() {
     let (site, user) = (site::well("hello"), unique("sealed"));
     let setting = "password_command: 'cat secret; [ -f open ] || { echo the vault is sealed >&2; exit 5; }'";
     let pipeline = with_user("sealed", &user).site("hello", site.url()).postgres_with(setting);
@@ -76,7 +76,7 @@ fn a_command_that_fails_is_told_without_what_it_printed_and_the_service_waits() 
     fs::write(folder.join("secret"), FIRST).unwrap();
     let asked = pipeline.ask(&["audit"]);
     let told = format!(
-        "isitup-consumer: {}/config.yml:2: postgres.password_command: the command failed (exit status: 5): the vault is sealed",
+        "isitup-consumer: {}/config.yml:2: postgres.password_command: the command failed (exit status: 5); the 20 bytes that it wrote to its standard error are not shown: run it by hand",
         folder.display()
     );
     assert_eq!((asked.code, &*asked.log), (Some(3), &*told));
@@ -86,7 +86,7 @@ fn a_command_that_fails_is_told_without_what_it_printed_and_the_service_waits() 
     fs::remove_file(folder.join("open")).unwrap();
     change_password(&pipeline, &user);
     consumer.wait_for_log(
-        "the password could not be had anew: postgres.password_command: failed (exit status: 5): the vault is sealed",
+        "the password could not be had anew: postgres.password_command: failed (exit status: 5); the 20 bytes that it wrote to its standard error are not shown",
     );
     fs::write(folder.join("secret"), NEXT).unwrap();
     fs::write(folder.join("open"), "").unwrap();

@@ -169,21 +169,21 @@ fn files_that_are_missing_no_pem_or_do_not_fit_are_mistakes_of_the_configuration
     let authority = Authority::new("an authority");
     let (one, other) = (authority.sign(&[], "one", Dates::Now), authority.sign(&[], "other", Dates::Now));
     for (tls, key, why) in [
-        ("ca_file: none.pem", "ca_file", "\"DIR/none.pem\": cannot be read: No such file or directory (os error 2)"),
+        ("ca_file: none.pem", "ca_file", "the file it names cannot be read: No such file or directory (os error 2)"),
         (
             "ca_file: text",
             "ca_file",
-            "\"DIR/text\": holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE",
+            "\"DIR/text\" holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE",
         ),
         (
             "cert_file: one.cert, key_file: text",
             "key_file",
-            "\"DIR/text\": holds no private key: it must have lines from BEGIN PRIVATE KEY to END",
+            "\"DIR/text\" holds no private key: it must have lines from BEGIN PRIVATE KEY to END",
         ),
         (
             "cert_file: one.cert, key_file: other.key",
             "key_file",
-            "\"DIR/other.key\": holds a key that does not fit the certificate",
+            "\"DIR/other.key\" holds a key that does not fit the certificate",
         ),
         ("cert_file: one.cert", "cert_file", "needs its key beside it, in `key_file`"),
         ("key_file: one.key", "key_file", "needs its certificate beside it, in `cert_file`"),

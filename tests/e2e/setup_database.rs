@@ -244,7 +244,7 @@ fn what_is_missing_to_set_a_database_up_is_told() {
             vec!["--admin-password-command", "echo no >&2; exit 1"],
             &admin_url(),
             2,
-            "--admin-password-command: the command failed (exit status: 1): no".to_owned(),
+            "--admin-password-command: the command failed (exit status: 1); the 3 bytes that it wrote to its standard error are not shown: run it by hand".to_owned(),
         ),
     ] {
         let (found, said) = ask(&args, admin);

@@ -59,9 +59,15 @@ fn try_storing(context: &Context, postgres: &PostgresConfig) -> Result<String, S
 fn in_words(config: &Config, needed: &Prerequisites) -> String {
     let mut lines = vec![format!("configuration well: topic {} by {}", config.kafka.topic, config.kafka.client)];
     lines.extend(needed.lines());
+    lines.extend(config.sources.warnings().into_iter().map(|warning| format!("warning: {warning}")));
     lines.join("\n")
 }
 
 fn in_json(config: &Config, needed: &Prerequisites) -> Value {
-    json!({"topic": config.kafka.topic, "brokers": config.kafka.brokers, "connect": needed.json()})
+    json!({
+        "topic": config.kafka.topic,
+        "brokers": config.kafka.brokers,
+        "warnings": config.sources.warnings(),
+        "connect": needed.json(),
+    })
 }

@@ -37,7 +37,7 @@ impl Certificate {
 }
 
 /// When the first of `certificates` expires.
-pub(super) fn first_expiry(certificates: &[CertificateDer<'_>]) -> Option<UtcTime> {
+pub(crate) fn first_expiry(certificates: &[CertificateDer<'_>]) -> Option<UtcTime> {
     let first = certificates.iter().filter_map(|der| parse(der)).map(|certificate| not_after(&certificate)).min();
     first.map(|seconds| UtcTime::from_micros(seconds.saturating_mul(1_000_000)))
 }

@@ -10,9 +10,9 @@ use rustls::ClientConfig;
 use super::connector::NextHop;
 use super::hop::Hop;
 use super::resolver::Resolver;
-use super::transport::{HttpVersion, Proxy, Transport};
 use super::trust::Trust;
 use super::via::{Proxies, Via};
+use crate::site::{HttpVersion, Proxy, Transport};
 
 /// Clients of sites that want something of their own, as a checker keeps them; each has a thread and some 55 KiB.
 const MOST_OWN: usize = 2;

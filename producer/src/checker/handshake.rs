@@ -8,9 +8,12 @@ use std::iter;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{ClientSessionStore, Tls12ClientSessionValue, Tls13ClientSessionValue, WebPkiServerVerifier};
+use rustls::client::{
+    ClientSessionStore, ResolvesClientCert, Tls12ClientSessionValue, Tls13ClientSessionValue, WebPkiServerVerifier,
+};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, DigitallySignedStruct, Error, NamedGroup, SignatureScheme};
 
 use super::hop;
@@ -44,14 +47,33 @@ impl ClientSessionStore for NoSessions {
 }
 
 /// Verifies as configured, and keeps the certificates that were presented, also when they are refused.
+///
+/// The HTTP library has one TLS configuration for the site and for an `https` proxy on the way to it. What is configured
+/// for the site must not weaken the way to the proxy, which gets a password of its own: a handshake with a proxy is
+/// verified by `of_proxies`.
 #[derive(Debug)]
 pub(super) struct Witness {
     verifying: Verifying,
+    of_proxies: Verifying,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// How certificates are verified.
+/// Shows the client's certificate to the site alone, not to a proxy on the way.
 #[derive(Debug)]
+pub(super) struct ShownToSite(pub(super) Arc<dyn ResolvesClientCert>);
+
+impl ResolvesClientCert for ShownToSite {
+    fn resolve(&self, issuers: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        if hop::is_with_site() { self.0.resolve(issuers, schemes) } else { None }
+    }
+
+    fn has_certs(&self) -> bool {
+        self.0.has_certs()
+    }
+}
+
+/// How certificates are verified.
+#[derive(Clone, Debug)]
 pub(super) enum Verifying {
     By(Arc<WebPkiServerVerifier>),
     /// No certificate at all is trusted.
@@ -61,8 +83,8 @@ pub(super) enum Verifying {
 }
 
 impl Witness {
-    pub(super) fn new(verifying: Verifying, provider: &CryptoProvider) -> Self {
-        Self { verifying, algorithms: provider.signature_verification_algorithms }
+    pub(super) fn new(verifying: Verifying, of_proxies: Verifying, provider: &CryptoProvider) -> Self {
+        Self { verifying, of_proxies, algorithms: provider.signature_verification_algorithms }
     }
 }
 
@@ -78,7 +100,7 @@ impl ServerCertVerifier for Witness {
         hop::note(|reached| {
             reached.presented(iter::once(leaf).chain(intermediates).map(|certificate| certificate.to_vec()));
         });
-        match &self.verifying {
+        match if hop::is_with_site() { &self.verifying } else { &self.of_proxies } {
             Verifying::By(verifier) => verifier.verify_server_cert(leaf, intermediates, name, ocsp, now),
             Verifying::Impossible => Err(CertificateError::UnknownIssuer.into()),
             Verifying::Nothing => Ok(ServerCertVerified::assertion()),

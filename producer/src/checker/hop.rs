@@ -118,3 +118,9 @@ pub(super) fn note(what: impl FnOnce(&mut Reached)) {
     // Outside of a hop there is nothing to tell.
     let _ = CURRENT.try_with(|hop| what(&mut hop.reached()));
 }
+
+/// Whether the handshake that runs is with the site itself. Where nothing is known of it, it is not: then it gets the
+/// stricter rules, and no certificate of ours.
+pub(super) fn is_with_site() -> bool {
+    CURRENT.try_with(|hop| hop.reached().tls_began.is_some()).unwrap_or(false)
+}

@@ -6,7 +6,7 @@
 
 mod answer;
 mod body;
-mod certificate;
+pub(crate) mod certificate;
 mod clients;
 mod connector;
 mod dial;
@@ -24,7 +24,6 @@ mod resolver;
 mod tcp;
 mod timings;
 mod tls;
-mod transport;
 mod trust;
 mod via;
 mod visit;
@@ -42,9 +41,9 @@ use clients::Clients;
 use dial::Dial;
 use findings::Findings;
 
+pub use crate::site::{HttpVersion, Identity, OwnCa, Proxy, TlsOptions, Transport};
 pub use judge::Verdict;
-pub use transport::{HttpVersion, Identity, Proxy, TlsOptions, Transport};
-pub use trust::{OwnCa, Trust, TrustError};
+pub use trust::{Trust, TrustError};
 
 /// Checks sites one after the other. Each worker thread has its own, so that nothing is shared on the way and the
 /// phases are exact.

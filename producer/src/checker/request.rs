@@ -10,8 +10,7 @@ use reqwest::header::{
 };
 use reqwest::{Method, Url};
 
-use super::transport::{TlsOptions, Transport};
-use crate::site::{Route, Site};
+use crate::site::{Route, Site, TlsOptions, Transport};
 
 const OF_BODY: [HeaderName; 4] = [CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE];
 
@@ -90,6 +89,15 @@ pub(super) fn is_same_origin(one: &Url, other: &Url) -> bool {
     one.scheme() == other.scheme()
         && one.host() == other.host()
         && one.port_or_known_default() == other.port_or_known_default()
+}
+
+/// What of a request must not leave the site's own origin: its body, and any method that may change something there.
+pub(super) fn kept_at_home(method: &Method, has_body: bool) -> Option<Cow<'static, str>> {
+    if has_body {
+        return Some("the body".into());
+    }
+    let is_reading = *method == Method::GET || *method == Method::HEAD;
+    (!is_reading).then(|| format!("a {method} request").into())
 }
 
 /// What connections are made of: elsewhere without the client's certificate.

@@ -1,26 +1,20 @@
 //! What all checkers of a process share: whom TLS trusts, and the threads that resolve names.
 
-use std::fmt::{self, Write};
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use isitup_shared::config::Network;
-use isitup_shared::time::UtcTime;
-use isitup_shared::tls;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
-use sha2::{Digest, Sha256};
 
-use super::certificate;
-use super::handshake::{NoSessions, Verifying, Witness};
+use super::handshake::{NoSessions, ShownToSite, Verifying, Witness};
 use super::resolver::Resolver;
-use super::transport::{HttpVersion, Transport};
-use crate::site::Route;
+use crate::site::{HttpVersion, Route, Transport};
 
 /// What all checkers of a process share; cheap to clone.
 #[derive(Clone)]
@@ -71,7 +65,7 @@ impl Trust {
 
     fn with_roots(roots: RootCertStore) -> Result<Self, TrustError> {
         let roots = Arc::new(roots);
-        let config = client_config(Arc::clone(&roots), &Transport::default())?;
+        let config = client_config(Arc::clone(&roots), &roots, &Transport::default())?;
         Ok(Self { roots, config, resolver: Resolver::system() })
     }
 
@@ -119,9 +113,9 @@ impl Trust {
         }
         let mut roots = Arc::clone(&self.roots);
         if let Some(ca) = &transport.tls.ca {
-            Arc::make_mut(&mut roots).add_parsable_certificates(ca.certificates.iter().cloned());
+            Arc::make_mut(&mut roots).add_parsable_certificates(ca.certificates().iter().cloned());
         }
-        let config = client_config(roots, transport)?;
+        let config = client_config(roots, &self.roots, transport)?;
         Ok(transport.config.get_or_init(|| config).clone())
     }
 }
@@ -132,27 +126,43 @@ impl fmt::Debug for Trust {
     }
 }
 
+/// The settings for a site that is trusted by `roots`; a proxy on the way to it must be by those `of_system`.
+///
 /// No session is ever resumed: a check meets what a new visitor meets, the whole handshake.
-fn client_config(roots: Arc<RootCertStore>, transport: &Transport) -> Result<ClientConfig, TrustError> {
+fn client_config(
+    roots: Arc<RootCertStore>,
+    of_system: &Arc<RootCertStore>,
+    transport: &Transport,
+) -> Result<ClientConfig, TrustError> {
     let failed = |error: &dyn fmt::Display| TrustError(error.to_string());
     let provider = Arc::new(ring::default_provider());
+    let verifying_by = |roots: Arc<RootCertStore>| {
+        if roots.is_empty() {
+            return Ok(Verifying::Impossible);
+        }
+        let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
+        built.map(Verifying::By).map_err(|error| failed(&error))
+    };
+    let of_proxies = verifying_by(Arc::clone(of_system))?;
     let verifying = if transport.tls.insecure {
         Verifying::Nothing
-    } else if roots.is_empty() {
-        Verifying::Impossible
+    } else if Arc::ptr_eq(&roots, of_system) {
+        of_proxies.clone()
     } else {
-        let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build();
-        Verifying::By(built.map_err(|error| failed(&error))?)
+        verifying_by(roots)?
     };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| failed(&error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Witness::new(verifying, &provider)));
+        .with_custom_certificate_verifier(Arc::new(Witness::new(verifying, of_proxies, &provider)));
     let mut config = match &transport.tls.identity {
         None => builder.with_no_client_auth(),
         Some(own) => {
-            builder.with_client_auth_cert(own.chain.clone(), own.key.clone_key()).map_err(|error| failed(&error))?
+            let config = builder.with_client_auth_cert(own.chain.clone(), own.key.clone_key());
+            let mut config = config.map_err(|error| failed(&error))?;
+            config.client_auth_cert_resolver = Arc::new(ShownToSite(config.client_auth_cert_resolver));
+            config
         }
     };
     let (one, two) = (b"http/1.1".to_vec(), b"h2".to_vec());
@@ -163,60 +173,4 @@ fn client_config(roots: Arc<RootCertStore>, transport: &Transport) -> Result<Cli
     };
     config.resumption = Resumption::store(Arc::new(NoSessions));
     Ok(config)
-}
-
-const NO_CERTIFICATE: &str = "holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE";
-
-/// Certificates of a site's own, trusted for its checks beside the system's: what a visitor has who belongs to the house.
-pub struct OwnCa {
-    certificates: Vec<CertificateDer<'static>>,
-    fingerprint: String,
-}
-
-impl OwnCa {
-    /// Reads the certificates of a PEM file.
-    ///
-    /// # Errors
-    /// Why there are none to be had, in words that complete "the file …".
-    pub fn read(file: &Path) -> Result<Self, String> {
-        Self::new(tls::certificates(file)?)
-    }
-
-    /// The CA made of `certificates`.
-    ///
-    /// # Errors
-    /// When there are none, or one of them is none.
-    pub fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, String> {
-        if certificates.is_empty() {
-            return Err(NO_CERTIFICATE.into());
-        }
-        let mut roots = RootCertStore::empty();
-        let mut hasher = Sha256::new();
-        for certificate in &certificates {
-            roots.add(certificate.clone()).map_err(|_| "holds a certificate that cannot be used".to_owned())?;
-            hasher.update(certificate);
-        }
-        let fingerprint = hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        Ok(Self { certificates, fingerprint })
-    }
-
-    /// When the first of its certificates expires.
-    pub fn expires_at(&self) -> Option<UtcTime> {
-        certificate::first_expiry(&self.certificates)
-    }
-
-    /// SHA-256 over the certificates, in hex.
-    pub fn fingerprint(&self) -> &str {
-        &self.fingerprint
-    }
-}
-
-impl fmt::Debug for OwnCa {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("OwnCa").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
-    }
 }

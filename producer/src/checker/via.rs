@@ -3,7 +3,7 @@
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use reqwest::Url;
 
-use super::transport::Proxy;
+use crate::site::Proxy;
 
 /// The proxies of a client.
 #[derive(Debug)]

@@ -108,9 +108,11 @@ impl Visit<'_> {
             return Err(format!("redirected from https to {}", words::short(url.as_str())));
         }
         let (method, has_body) = redirect::method(status, &from.method, from.has_body);
-        if has_body && !request::is_same_origin(&url, self.home) {
+        if !request::is_same_origin(&url, self.home)
+            && let Some(what) = request::kept_at_home(&method, has_body)
+        {
             let shown = words::short(url.as_str());
-            return Err(format!("status {status} would send the body to another origin: {shown}"));
+            return Err(format!("status {status} would send {what} to another origin: {shown}"));
         }
         let cookies = self.cookies_for(&url, response);
         let next = Hopping { method, url: Cow::Owned(url), has_body, cookies };

@@ -5,7 +5,9 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Settings, Sites};
+use isitup_shared::config::Whole;
+
+use super::Settings;
 
 const KAFKA: &str = "kafka: {brokers: ['k:9092']}\n";
 
@@ -39,10 +41,13 @@ fn each_mistake_in_a_site_is_told_with_file_line_key_value_and_what_is_allowed()
             "{max_body_size: 1}",
             r#"max_body_size: "1" is not a size: write a number with its unit, such as 512KiB, 1MiB or 1GiB"#,
         ),
-        (r#"{group: "a\0"}"#, r#"group: "a\0": 1 to 500 visible characters are allowed"#),
+        (
+            r#"{group: "a\0"}"#,
+            "group: a text of 2 characters: 1 to 256 visible characters are allowed, without spaces at its ends",
+        ),
         ("{group: [a]}", r"group: a list is not a text"),
-        ("{headers: text}", r#"headers: "text" is not a mapping"#),
-        ("{headers: {'a b': x}}", r"headers.a b: is not the name of a header"),
+        ("{headers: text}", r#"headers: a text of 4 characters is not a mapping"#),
+        ("{headers: {'a b': x}}", r"headers.<a text of 3 characters as a key>: is not the name of a header"),
         (
             "{headers: {Connection: close}}",
             r"headers.Connection: this header belongs to the connection, which isitup manages: leave it out",
@@ -53,32 +58,32 @@ fn each_mistake_in_a_site_is_told_with_file_line_key_value_and_what_is_allowed()
         ),
         (
             "{tls: {ca_file: none.pem}}",
-            r#"tls.ca_file: "none.pem": cannot be read: No such file or directory (os error 2)"#,
+            r#"tls.ca_file: the file it names cannot be read: No such file or directory (os error 2)"#,
         ),
         (
             "{tls: {ca_file: empty.pem}}",
-            r#"tls.ca_file: "empty.pem": holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE"#,
+            r#"tls.ca_file: "empty.pem" holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE"#,
         ),
         (
             "{tls: {ca_file: broken.pem}}",
-            r#"tls.ca_file: "broken.pem": is not PEM: it must hold lines from BEGIN CERTIFICATE to END CERTIFICATE"#,
+            r#"tls.ca_file: "broken.pem" is not PEM: it must hold lines from BEGIN CERTIFICATE to END CERTIFICATE"#,
         ),
         ("{tls: {verify: no}}", r"tls.verify: unknown key; allowed here: ca_file, cert_file, insecure, key_file"),
         ("{tls: {cert_file: empty.pem}}", r"tls.cert_file: needs its key beside it, in `key_file`"),
         ("{tls: {key_file: empty.pem}}", r"tls.key_file: needs its certificate beside it, in `cert_file`"),
         ("{method: FETCH}", r#"method: "FETCH" is not a method: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS"#),
-        ("{body_env: TEST_HAS_NO_SUCH}", r#"body_env: "TEST_HAS_NO_SUCH" is not set in the environment"#),
+        ("{body_env: TEST_HAS_NO_SUCH}", r#"body_env: the variable TEST_HAS_NO_SUCH is not set in the environment"#),
         ("{basic_auth: {password: x}}", r"basic_auth.username: missing: who logs in"),
         ("{follow_redirects: 51}", r#"follow_redirects: "51" is not true, false or how many to follow, 0 to 50"#),
         ("{http_version: 3}", r#"http_version: "3" is not any, 1.1 or 2"#),
-        ("{ip_version: v6}", r#"ip_version: "v6" is not any, 4 or 6"#),
+        ("{ip_version: v6}", "ip_version: a text of 2 characters is not any, 4 or 6"),
         (
             "{connect_to: a.test}",
-            r#"connect_to: "a.test" is not an address to connect to, such as 192.0.2.1, 192.0.2.1:8443 or [2001:db8::1]:443"#,
+            r#"connect_to: a text of 6 characters is not an address to connect to, such as 192.0.2.1, 192.0.2.1:8443 or [2001:db8::1]:443"#,
         ),
         (
             "{resolver: a.test}",
-            r#"resolver: "a.test" is not the address of a name server, such as 192.0.2.53 or 192.0.2.53:5353"#,
+            r#"resolver: a text of 6 characters is not the address of a name server, such as 192.0.2.53 or 192.0.2.53:5353"#,
         ),
         (
             "{proxy: 'ftp://u:s3cret@p'}",
@@ -88,24 +93,24 @@ fn each_mistake_in_a_site_is_told_with_file_line_key_value_and_what_is_allowed()
         ("{confirm: {within: 2m}}", r#"confirm.within: "2m": more than 0s and at most 1m is allowed"#),
         (
             "{maintenance: [sometimes]}",
-            r#"maintenance[0]: "sometimes": write a window as {from: .., to: ..} or {weekly: Sun 02:00-04:00, time_zone: Europe/Berlin}"#,
+            r#"maintenance[0]: write a window as {from: .., to: ..} or {weekly: Sun 02:00-04:00, time_zone: Europe/Berlin}"#,
         ),
         ("{maintenance: [{from: '2026-12-01T22:00:00Z'}]}", "maintenance[0]: needs `from` and `to`, or `weekly` alone"),
         (
             "{maintenance: [{from: x, to: '2026-12-01T22:00:00Z'}]}",
-            r#"maintenance[0].from: "x" is no time: write it like 2026-12-01T22:00:00Z"#,
+            r#"maintenance[0].from: a text of 1 character is no time: write it like 2026-12-01T22:00:00Z"#,
         ),
         (
             "{maintenance: [{from: '2026-12-02', to: '2026-12-01'}]}",
-            r#"maintenance[0].to: "2026-12-01" is not after "2026-12-02""#,
+            r#"maintenance[0].to: 2026-12-01T00:00:00.000000Z is not after 2026-12-02T00:00:00.000000Z"#,
         ),
         (
             "{maintenance: [{weekly: Sunday}]}",
-            r#"maintenance[0].weekly: "Sunday" is no time of the week: write it like Sun 02:00-04:00 or Mon-Fri 22:00-02:00"#,
+            r#"maintenance[0].weekly: a text of 6 characters is no time of the week: write it like Sun 02:00-04:00 or Mon-Fri 22:00-02:00"#,
         ),
         (
             "{maintenance: [{weekly: 'Sun 02:00-03:00', time_zone: Berlin}]}",
-            r#"maintenance[0].time_zone: "Berlin" is no time zone such as Europe/Berlin"#,
+            r#"maintenance[0].time_zone: a text of 6 characters is no time zone such as Europe/Berlin"#,
         ),
         ("{no_proxy: [a.test]}", "no_proxy: stands here without a `proxy`"),
         (
@@ -124,16 +129,25 @@ fn each_mistake_in_a_site_is_told_with_file_line_key_value_and_what_is_allowed()
             "{expect: {status: 6xx}}",
             r#"expect.status[0]: "6xx" is not a status: write a number from 100 to 599, a range such as 200-299 or a class such as 2xx"#,
         ),
-        ("{expect: {body: 'a(b'}}", r#"expect.body: "a(b" is not a regular expression: unclosed group"#),
+        (
+            "{expect: {body: 'a(b'}}",
+            r#"expect.body: a text of 3 characters is not a regular expression: unclosed group"#,
+        ),
         (
             "{expect: {body: '\\w{5000}'}}",
-            r#"expect.body: "\\w{5000}" is not a regular expression: it would take more than 1 MiB of memory"#,
+            r#"expect.body: a text of 8 characters is not a regular expression: it would take more than 1 MiB of memory"#,
         ),
-        ("{expect: {body_not: '['}}", r#"expect.body_not: "[" is not a regular expression: unclosed character class"#),
-        ("{expect: {headers: {'a b': x}}}", r"expect.headers.a b: is not the name of a header"),
+        (
+            "{expect: {body_not: '['}}",
+            r#"expect.body_not: a text of 1 character is not a regular expression: unclosed character class"#,
+        ),
+        (
+            "{expect: {headers: {'a b': x}}}",
+            r"expect.headers.<a text of 3 characters as a key>: is not the name of a header",
+        ),
         (
             "{expect: {headers: {A: '*'}}}",
-            r#"expect.headers.A: "*" is not a regular expression: repetition operator missing expression"#,
+            r#"expect.headers.A: a text of 1 character is not a regular expression: repetition operator missing expression"#,
         ),
         (
             "{expect: {json: {status: ok}}}",
@@ -172,11 +186,11 @@ fn each_mistake_in_the_list_of_sites_is_told() {
         ),
         (
             "domains: ['https://u:s3cret@']",
-            r#"config.yml:2: domains[0]: "https://***@": is not a URL: empty host; write it like https://example.com"#,
+            r#"config.yml:2: domains[0]: a text of 17 characters: is not a URL: empty host; write it like https://example.com"#,
         ),
         (
             "domains:\n- a.test\n-\n  name: x\n  url: https://u:s3cret@a:b",
-            r#"config.yml:6: domains[1].url: "https://***@a:b": is not a URL: invalid port number; write it like https://example.com"#,
+            r#"config.yml:6: domains[1].url: a text of 20 characters: is not a URL: invalid port number; write it like https://example.com"#,
         ),
         (
             "domains: [{name: x}]",
@@ -184,7 +198,7 @@ fn each_mistake_in_the_list_of_sites_is_told() {
         ),
         (
             "domains: [{url: a.test, name: ' '}]",
-            r#"config.yml:2: domains[0].name: " ": 1 to 500 visible characters are allowed"#,
+            r#"config.yml:2: domains[0].name: a text of 1 character: 1 to 256 visible characters are allowed, without spaces at its ends"#,
         ),
         (
             "domains: [{url: a.test, intervall: 1s}]",
@@ -195,8 +209,16 @@ fn each_mistake_in_the_list_of_sites_is_told() {
             "config.yml:3: defaults.url: unknown key; allowed here: basic_auth, bearer_token, bearer_token_command, bearer_token_env, bearer_token_file, body, body_command, body_env, body_file, confirm, connect_to, expect, follow_redirects, forbid_downgrade, group, headers, http_version, interval, ip_version, maintenance, max_body_size, method, no_proxy, proxy, proxy_command, proxy_env, proxy_file, resolver, send, timeout, tls, user_agent",
         ),
         (
-            "domains:\n- a.test\n- https://a.test/",
-            r#"config.yml:4: domains[1]: the site "https://a.test/" stands at config.yml:3 too: remove one of them, or give it another `name`"#,
+            "domains:\n- a.test\n- https://a.test",
+            r#"config.yml:4: domains[1]: the site "https://a.test" stands at config.yml:3 too: remove one of them, or give it another `name`"#,
+        ),
+        (
+            "domains:\n- http://h:1\n- {url: b.test, name: 'http://h:1'}",
+            "config.yml:4: domains[1]: a site of this name (a text of 10 characters) stands at config.yml:3 too: remove one of them, or give it another `name`",
+        ),
+        (
+            "domains: [{url: a.test, name: 'https://u:hunter2@a.test'}]",
+            "config.yml:2: domains[0].name: looks like a URL with credentials, and a name is published with each result",
         ),
         (
             "domains:\n- {url: a.test, name: x}\n- {url: b.test, name: x}",
@@ -205,7 +227,7 @@ fn each_mistake_in_the_list_of_sites_is_told() {
         ("domains: [[a.test]]", "config.yml:2: domains[0]: a list is neither a text nor a mapping"),
         (
             "domains_file: none.txt",
-            r#"config.yml:2: domains_file: "none.txt" cannot be read: No such file or directory (os error 2)"#,
+            r#"config.yml:2: domains_file: the file it names cannot be read: No such file or directory (os error 2)"#,
         ),
     ];
     for (yaml, expected) in cases {
@@ -215,10 +237,25 @@ fn each_mistake_in_the_list_of_sites_is_told() {
 
 #[test]
 fn a_url_that_is_too_long_to_be_a_name_needs_one_beside_it() {
-    let url = format!("https://a.test/{}", "x".repeat(2000));
+    let url = format!("https://a.test/{}", "x".repeat(300));
     let expected = "config.yml:2: domains[0]: the URL is too long to be the site's name: write it as `url`, with a `name` beside it";
     assert_eq!(read(&format!("domains: ['{url}']")).unwrap_err(), expected);
     assert_eq!(read(&format!("domains: [{{url: '{url}', name: a}}]")).unwrap().sites.len(), 1);
+}
+
+#[test]
+fn names_are_the_same_when_their_texts_are() {
+    for sites in [
+        "[a.test, {url: b.test, name: 'https://a.test/'}]",
+        "[https://a.test, https://a.test/]",
+        "[{url: a.test, name: Login}, {url: b.test, name: login}]",
+        "[{url: a.test, name: \"caf\\u00e9\"}, {url: b.test, name: \"cafe\\u0301\"}]",
+    ] {
+        assert_eq!(read(&format!("domains: {sites}")).unwrap().sites.len(), 2, "{sites}");
+    }
+    for sites in ["['http://h:80', 'http://h']", "[{url: a.test, name: x}, {url: b.test, name: x}]"] {
+        assert!(read(&format!("domains: {sites}")).unwrap_err().contains("stands at config.yml:2 too"), "{sites}");
+    }
 }
 
 #[test]
@@ -366,7 +403,7 @@ fn settings_come_from_the_site_then_its_group_then_the_defaults() {
     ];
     assert_eq!(told, expected);
     let told = read_with(&format!("{KAFKA}domains_file: none*.txt\n"), &[]).unwrap_err();
-    assert_eq!(told, r#"config.yml:2: domains_file: "none*.txt" matches no file"#);
+    assert_eq!(told, r#"config.yml:2: domains_file: the file it names is not there: nothing matches its pattern"#);
 }
 
 #[test]
@@ -390,12 +427,30 @@ fn the_hash_of_the_whole_does_not_depend_on_the_order() {
 }
 
 #[test]
-fn the_other_service_s_sections_and_for_single_checks_kafka_too_are_left_alone() {
-    assert_eq!(read("domains: [a.test]\npostgres: {colour: red}\nconsumer: 7\n").unwrap().sites.len(), 1);
+fn the_consumer_s_sections_are_checked_by_their_form_and_left_alone_for_single_checks() {
+    let consumers =
+        "domains: [a.test]\npostgres: {schema: No, colour: red, url: 'postgres://h/d?sslmode=x'}\nconsumer: 7\n";
+    let told = read(consumers).unwrap_err();
+    let expected = [
+        r#"config.yml:3: postgres.schema: "No" is not a schema's name: a-z or _, then up to 62 of a-z, 0-9 and _"#,
+        r#"config.yml:3: postgres.url: sslmode: "x" is not a mode: disable, require, verify-ca or verify-full (prefer and allow protect from nobody who can change what passes)"#,
+        "config.yml:3: postgres.colour: unknown key; allowed here: password, password_command, password_env, password_file, schema, tls, url",
+        "config.yml:4: consumer: a text of 1 character is not a mapping",
+    ];
+    let mut lines: Vec<&str> = told.lines().collect();
+    let mut expected = expected.to_vec();
+    lines.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(lines, expected);
+    // Its secrets and certificates are on another machine.
+    let away = "domains: [a.test]\npostgres:\n  url: postgres://h/d\n  password_file: /none/secret\n  tls: {ca_file: /none/ca.pem}\n";
+    assert_eq!(read(away).unwrap().sites.len(), 1);
+    let command = "domains: [a.test]\npostgres: {url: postgres://h/d, password_command: exit 1}\n";
+    assert_eq!(read(command).unwrap().sites.len(), 1);
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.yml");
     fs::write(&file, "defaults: {timeout: 3s}\nlog: {}\n").unwrap();
-    let (sites, _) = Sites::load(Some(&file)).unwrap();
+    let (sites, _) = Whole::load_sites(Some(&file)).unwrap();
     assert_eq!((sites.defaults.timeout, sites.list.len()), (Duration::from_secs(3), 0));
 }
 

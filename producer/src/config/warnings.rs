@@ -9,6 +9,7 @@ use reqwest::Method;
 use url::Host;
 
 use super::Settings;
+use crate::checker::certificate::first_expiry;
 use crate::endpoint::Endpoint;
 use crate::site::Site;
 
@@ -50,7 +51,7 @@ pub fn warnings(settings: &Settings) -> Vec<Warning> {
     let now = UtcTime::now();
     for site in &settings.sites {
         for what in of_site(site, now) {
-            by_kind.entry(what).or_default().push(site.name.to_string());
+            by_kind.entry(what).or_default().push(without_query(&site.name));
         }
     }
     let mut all: Vec<Warning> =
@@ -59,13 +60,17 @@ pub fn warnings(settings: &Settings) -> Vec<Warning> {
     let used: HashSet<&str> = settings.sites.iter().filter_map(|site| site.settings.group.as_deref()).collect();
     let idle = settings.groups.iter().filter(|group| !used.contains(group.as_str()));
     all.extend(idle.map(|group| Warning::general(format!("the group {group} has settings and no site"))));
+    all.extend(settings.read.warnings().into_iter().map(Warning::general));
     all
 }
 
 fn of_site(site: &Site, now: UtcTime) -> Vec<&'static str> {
     let settings = &*site.settings;
     let tls = &settings.transport.tls;
-    let expires = [tls.identity.as_ref().map(|own| own.expires_at()), tls.ca.as_ref().map(|ca| ca.expires_at())];
+    let expires = [
+        tls.identity.as_ref().map(|own| first_expiry(&own.chain)),
+        tls.ca.as_ref().map(|ca| first_expiry(ca.certificates())),
+    ];
     let ends = expires.into_iter().flatten().flatten().min();
     let confirming = settings.timeout * (1 + settings.confirm.times.min(1)) + settings.confirm.within;
     let found = [
@@ -110,12 +115,20 @@ fn is_plain(endpoint: &Endpoint) -> bool {
         }
 }
 
+/// A name that is a URL without its query, where keys may be.
+fn without_query(name: &str) -> String {
+    match name.split_once('?') {
+        Some((plain, _)) if name.contains("://") => format!("{plain}?…"),
+        _ => name.to_owned(),
+    }
+}
+
 /// Sites that ask the same of the same place.
 fn twins(sites: &[Site]) -> Vec<Warning> {
     let mut by_url: HashMap<(String, &Method), Vec<String>> = HashMap::new();
     for site in sites {
         let key = (site.endpoint.normal(), &site.settings.request.method);
-        by_url.entry(key).or_default().push(site.name.to_string());
+        by_url.entry(key).or_default().push(without_query(&site.name));
     }
     let mut twins: Vec<Vec<String>> = by_url.into_values().filter(|names| names.len() > 1).collect();
     twins.sort();

@@ -9,7 +9,7 @@ use std::thread;
 
 use crossbeam_channel::{Sender, unbounded};
 use indicatif::{ProgressBar, ProgressStyle};
-use isitup_shared::config::{Format, Problems, ProducerConfig};
+use isitup_shared::config::{Format, Problems, ProducerConfig, Whole};
 use isitup_shared::event::{Body, Check, Draft, Outcome, Sealer};
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
@@ -40,7 +40,7 @@ pub(crate) struct Wanted<'a> {
 /// Checks what is `wanted` once; with the sites and defaults of `config` where one is given.
 pub(crate) fn check(wanted: &Wanted<'_>, config: Option<&Path>) -> Result<u8, Problems> {
     let (configured, producer) = match config {
-        Some(file) => Sites::load(Some(file)).map(|(sites, producer)| (Some(sites), Some(producer)))?,
+        Some(file) => Whole::load_sites(Some(file)).map(|(sites, producer)| (Some(sites), Some(producer)))?,
         None => (None, None),
     };
     let sites = match chosen(wanted, configured) {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use isitup_producer::site::{Expect, Pattern, SiteSettings};
+use isitup_producer::target::Target;
 
 use crate::server::{answering, check, closed, failure, ok, patient, read_head, serving};
 
@@ -93,9 +94,12 @@ fn names_fail_in_their_own_ways() {
 
 #[test]
 fn a_url_that_cannot_be_requested_is_invalid() {
-    let long = format!("http://site.test/{}", "x".repeat(70_000));
-    let cut = &long[..120];
-    assert_eq!(failure(&check(&long, patient())), format!("invalid_url: {cut}… cannot be requested"));
+    let long = Target::parse(&format!("http://site.test/{}", "x".repeat(70_000))).unwrap_err();
+    assert_eq!(
+        long.to_string(),
+        "a text of 70017 characters: has more than 2048 bytes",
+        "no such site is ever checked"
+    );
     let told = failure(&check("https://-x-.test", patient()));
     assert_eq!(told, "invalid_url: -x-.test is no host that can be connected to");
 }

@@ -5,15 +5,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use isitup_producer::checker::{HttpVersion, Proxy, TlsOptions, Transport};
+use isitup_producer::checker::{HttpVersion, Identity, OwnCa, Proxy, TlsOptions, Transport};
 use isitup_producer::site::SiteSettings;
 use isitup_shared::event::Check;
 use isitup_shared::secret::Secret;
+use rustls::crypto::ring;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 
 use crate::certificates::Authority;
-use crate::proxy::{http_proxy, https_proxy, socks_proxy};
+use crate::proxy::{http_proxy, https_proxy, recording_https_proxy, socks_proxy};
 use crate::server::{
-    answering, black_hole, check, check_by, closed, failure, ok, patient, serving, stalling, trusting, wait_for_end,
+    answering, answering_tls, black_hole, check, check_by, closed, failure, ok, patient, serving, stalling, trusting,
+    wait_for_end,
 };
 
 /// Settings for a site behind the proxy at `url`.
@@ -71,6 +75,75 @@ fn behind_an_encrypted_proxy_handshake_and_certificate_are_those_of_the_site() {
     let port = stranger.port();
     assert_eq!(failure(&refused), format!("tls: the proxy proxy.test:{port}: certificate of an unknown issuer"));
     assert_eq!((refused.certificate_expires_at, refused.timings_us.tls), (None, None), "the site was not reached");
+}
+
+/// Settings for a site with `tls` behind the proxy at `proxy.test`, which gets a password.
+fn with_tls(tls: TlsOptions, proxy: SocketAddr) -> SiteSettings {
+    let url = Secret::new(format!("https://user:s3cret@proxy.test:{}", proxy.port()));
+    let proxy = Proxy::parse(&url, Vec::new()).unwrap();
+    SiteSettings { transport: Arc::new(Transport::new(HttpVersion::Any, tls, Some(proxy))), ..patient() }
+}
+
+#[test]
+fn insecure_and_ca_of_a_site_do_not_hold_for_its_proxy() {
+    let stranger = Authority::named("stranger");
+    let site = stranger.server(|_| {});
+    let plain_site = answering(ok("", "hello"));
+    let own_ca = OwnCa::new(vec![stranger.certificate.clone()]).unwrap();
+    for tls in [
+        TlsOptions { insecure: true, ..TlsOptions::default() },
+        TlsOptions { ca: Some(Arc::new(own_ca)), ..TlsOptions::default() },
+    ] {
+        for (url, behind_proxy) in [("https://site.test/", site), ("http://site.test/", plain_site)] {
+            let (proxy, heads) = recording_https_proxy(stranger.config("proxy.test", |_| {}), behind_proxy);
+            let told = failure(&check(url, with_tls(tls.clone(), proxy)));
+            let port = proxy.port();
+            let reason = "certificate of an unknown issuer";
+            assert_eq!(told, format!("tls: the proxy proxy.test:{port}: {reason}"), "{url} {tls:?}");
+            assert!(heads.lock().unwrap().is_empty(), "the proxy got the password: {heads:?}");
+        }
+        let system = Authority::named("system");
+        let proxy = https_proxy(system.config("proxy.test", |_| {}), site);
+        let trust = trusting(vec![system.certificate.clone()]);
+        let told = failure(&check_by(&trust, "https://site.test/", with_tls(tls, proxy)));
+        assert_eq!(told, "up", "they hold for the site behind a proxy that the system trusts");
+    }
+}
+
+#[test]
+fn a_site_s_client_certificate_is_not_shown_to_its_proxy() {
+    let folder = tempfile::tempdir().unwrap();
+    let system = Authority::named("system");
+    let (certificate, key) = system.client_files(folder.path());
+    let tls =
+        TlsOptions { identity: Some(Arc::new(Identity::read(&certificate, &key).unwrap())), ..TlsOptions::default() };
+    let trust = trusting(vec![system.certificate.clone()]);
+    let site = answering_tls(asking_for_certificates(&system, "site.test", true), ok("Content-Length: 2\r\n", "hi"));
+    let (proxy, heads) = recording_https_proxy(asking_for_certificates(&system, "proxy.test", false), site);
+    let told = failure(&check_by(&trust, "https://site.test/", with_tls(tls.clone(), proxy)));
+    assert_eq!(told, "up", "the site wants the certificate, and gets it");
+    let plain_site = answering(ok("Content-Length: 2\r\n", "hi"));
+    let (plain_proxy, plain_heads) =
+        recording_https_proxy(asking_for_certificates(&system, "proxy.test", false), plain_site);
+    check_by(&trust, "http://site.test/", with_tls(tls, plain_proxy));
+    for heads in [heads, plain_heads] {
+        let heads = heads.lock().unwrap().concat();
+        assert!(heads.starts_with("certificates: 0\r\n"), "{heads}");
+        assert!(heads.to_lowercase().contains("proxy-authorization: basic"), "{heads}");
+    }
+}
+
+/// A server that asks for the client's certificate, which it must have where it `is_needed`.
+fn asking_for_certificates(authority: &Authority, name: &str, is_needed: bool) -> Arc<ServerConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.certificate.clone()).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(&provider));
+    let verifier = if is_needed { verifier } else { verifier.allow_unauthenticated() };
+    let (certificates, key) = authority.certified(name);
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder = builder.with_client_cert_verifier(verifier.build().unwrap());
+    Arc::new(builder.with_single_cert(certificates, key).unwrap())
 }
 
 #[test]

@@ -46,10 +46,19 @@ pub(crate) fn http_proxy(site: SocketAddr) -> (SocketAddr, Heads) {
 
 /// The same over TLS, one request at a time: what the site says is passed on, then the connection ends.
 pub(crate) fn https_proxy(config: Arc<ServerConfig>, site: SocketAddr) -> SocketAddr {
-    serving(move |client| {
+    recording_https_proxy(config, site).0
+}
+
+/// The same, with the head of each request, after a line that says how many certificates the client showed.
+pub(crate) fn recording_https_proxy(config: Arc<ServerConfig>, site: SocketAddr) -> (SocketAddr, Heads) {
+    let heads = Heads::default();
+    let kept = Arc::clone(&heads);
+    let address = serving(move |client| {
         let tls = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
         let mut client = StreamOwned::new(tls, client);
-        read_head(&mut client)?;
+        let head = read_head(&mut client)?;
+        let shown = client.conn.peer_certificates().map_or(0, <[_]>::len);
+        kept.lock().unwrap().push(format!("certificates: {shown}\r\n{head}"));
         client.write_all(b"HTTP/1.1 200 Connected\r\n\r\n")?;
         client.flush()?;
         let site = TcpStream::connect(site)?;
@@ -71,7 +80,8 @@ pub(crate) fn https_proxy(config: Arc<ServerConfig>, site: SocketAddr) -> Socket
                 Err(error) => return Err(error),
             }
         }
-    })
+    });
+    (address, heads)
 }
 
 /// A SOCKS 5 proxy (RFC 1928) that wants `credentials`, where there are some, and answers with `status`: 0 connects to

@@ -106,6 +106,52 @@ fn a_redirect_turns_a_post_into_a_page_or_keeps_it_as_its_status_has_it() {
 }
 
 #[test]
+fn only_get_and_head_without_a_body_leave_the_origin() {
+    let (foreign, foreign_requests) = recording(WELL, WELL);
+    let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let methods: [Method; 7] = methods.map(|name| name.parse().unwrap());
+    for status in [301, 302, 303, 307, 308] {
+        for method in &methods {
+            for body in [None, Some("s3cret")] {
+                let case = format!("{status} {method} {body:?}");
+                let turns = *method == Method::POST && status < 303;
+                let becomes = match (status, method) {
+                    (303, method) if *method != Method::HEAD => Method::GET,
+                    _ if turns => Method::GET,
+                    _ => method.clone(),
+                };
+                let has_body = body.is_some() && !turns && (status != 303 || *method == Method::HEAD);
+                let may_leave = !has_body && [Method::GET, Method::HEAD].contains(&becomes);
+                let (own, _) = recording(redirect(status, format!("http://{foreign}/")), WELL);
+                let told = failure(&check(&format!("http://{own}/"), asking(method.clone(), body, &[])));
+                let requests: Vec<String> = foreign_requests.lock().unwrap().drain(..).collect();
+                if may_leave {
+                    assert_eq!(told, "up", "{case}");
+                    assert!(requests.concat().starts_with(&format!("{becomes} / ").to_lowercase()), "{case}");
+                } else {
+                    let what = if has_body { "the body".to_owned() } else { format!("a {becomes} request") };
+                    let expected =
+                        format!("redirect: status {status} would send {what} to another origin: http://{foreign}/");
+                    assert_eq!((told, requests), (expected, Vec::new()), "{case}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_method_follows_redirects_within_its_origin() {
+    for status in [301, 302, 307, 308] {
+        for method in [Method::PUT, Method::DELETE, Method::PATCH, Method::OPTIONS] {
+            let (address, requests) = recording(redirect(status, "/next"), WELL);
+            assert_eq!(failure(&check(&format!("http://{address}/"), asking(method.clone(), None, &[]))), "up");
+            let expected = format!("{method} /next ").to_lowercase();
+            assert!(requests.lock().unwrap()[1].starts_with(&expected), "{status} {method}");
+        }
+    }
+}
+
+#[test]
 fn nothing_of_the_request_goes_to_another_origin() {
     let (foreign, foreign_requests) = recording(WELL, WELL);
     let (own, _) = recording(redirect(302, format!("http://{foreign}/")), WELL);

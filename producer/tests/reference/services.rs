@@ -4,9 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use isitup_producer::config::Settings;
-use isitup_shared::config::{
-    ConsumerConfig, KafkaConfig, LogConfig, PostgresConfig, Problem, Problems, ProducerConfig, load,
-};
+use isitup_shared::config::{Problem, Problems, Service, Whole};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -107,18 +105,11 @@ impl Services {
     }
 }
 
-/// What the consumer reads, as in its `config.rs`.
+/// What the consumer reads.
 fn consumers(path: &std::path::Path) -> Result<String, Problems> {
-    let mut root = load(Some(path))?;
-    let log = LogConfig::read(&mut root);
-    let kafka = KafkaConfig::read(&mut root);
-    let postgres = PostgresConfig::read(&mut root, |_| Ok(()));
-    let consumer = ConsumerConfig::read(&mut root);
-    ProducerConfig::read(&mut root);
-    for key in ["defaults", "groups", "domains", "domains_file"] {
-        root.skip(key);
-    }
-    root.finish_root(Some(format!("{log:#?}\n{kafka:#?}\n{postgres:#?}\n{consumer:#?}")))
+    let whole = Whole::load(Some(path), Service::Consumer { needs_postgres: true })?;
+    let Whole { log, kafka, postgres, consumer, .. } = whole;
+    Ok(format!("{log:#?}\n{kafka:#?}\n{postgres:#?}\n{consumer:#?}"))
 }
 
 /// `config` with `value` at `path`, such as `domains[].url`: `[]` is the first item of a list. What is in the way goes.

@@ -71,6 +71,7 @@ impl KafkaConfig {
 
 impl Scalar for Format {
     const WHAT: &'static str = "a format: json or avro";
+    const HARMLESS: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         match text {

@@ -172,7 +172,7 @@ impl KeyPairFiles {
             }
         }
         let cert_file = section.file_for("cert_file", tls::certificates);
-        let key_file = section.file_for("key_file", tls::private_key);
+        let key_file = section.key_file("key_file", tls::private_key);
         Some(Self { cert_file: cert_file?, key_file: key_file? })
     }
 }
@@ -204,6 +204,7 @@ impl Mechanism {
 #[cfg(feature = "librdkafka")]
 impl Scalar for Mechanism {
     const WHAT: &'static str = "a SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512";
+    const HARMLESS: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         [Self::Plain, Self::ScramSha256, Self::ScramSha512].into_iter().find(|mechanism| mechanism.name() == text)
@@ -218,6 +219,7 @@ enum Name {
 
 impl Scalar for Name {
     const WHAT: &'static str = "a Kafka client: kafka-rust or librdkafka";
+    const HARMLESS: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         match text {

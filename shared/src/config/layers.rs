@@ -89,7 +89,22 @@ pub(super) fn line_of(place: &str) -> usize {
 /// # Errors
 /// When the file cannot be read or is no YAML. Mistakes in values are told by [`Section::finish_root`].
 pub fn load(file: Option<&Path>) -> Result<Section, Problems> {
-    load_with(file, env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))))
+    let (mut variables, mut unreadable) = (Vec::new(), Vec::new());
+    for (name, value) in env::vars_os() {
+        let Ok(name) = name.into_string() else { continue };
+        match value.into_string() {
+            Ok(value) => variables.push((name, value)),
+            Err(_) if is_ours(&name) => {
+                unreadable.push(Problem::new(name, String::new(), "the value of this variable is not UTF-8".into()));
+            }
+            Err(_) => {}
+        }
+    }
+    if unreadable.is_empty() { load_with(file, variables.into_iter()) } else { Err(Problems(unreadable)) }
+}
+
+fn is_ours(variable: &str) -> bool {
+    variable.to_uppercase().starts_with(&format!("{PREFIX}{SEPARATOR}"))
 }
 
 pub(super) fn load_with(
@@ -108,9 +123,11 @@ pub(super) fn load_with(
     let values = builder.add_source(environment).build().and_then(Config::try_deserialize_table);
     match values {
         Ok(values) => Ok(Section::root(values, origin, Vec::new())),
-        Err(error) => {
-            let message = error.to_string();
-            Err(Problems(vec![Problem::new(origin.place(""), String::new(), message)]))
+        Err(_) => {
+            // The library's own words would show values.
+            let message =
+                "an environment variable of ISITUP__ has a name that is no path of keys, such as ISITUP__LOG__LEVEL";
+            Err(Problems(vec![Problem::new(Origin::Environment.place(""), String::new(), message.into())]))
         }
     }
 }

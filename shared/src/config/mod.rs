@@ -8,15 +8,22 @@ mod kafka;
 mod kafka_client;
 mod layers;
 mod network;
+mod permissions;
 mod postgres;
+mod postgres_options;
 mod postgres_tls;
 mod problems;
 mod scalar;
 mod secrets;
 mod section;
 mod services;
+pub mod shown;
+mod sites;
 #[cfg(test)]
 mod tests;
+mod whole;
+#[cfg(test)]
+mod whole_tests;
 mod yaml;
 
 pub use kafka::{Format, KafkaConfig, TopicShape};
@@ -25,10 +32,13 @@ pub use kafka_client::KafkaClient;
 pub use kafka_client::{KafkaTls, KeyPairFiles, Mechanism, Sasl, Security};
 pub use layers::load;
 pub use network::Network;
+pub use permissions::Sources;
 pub use postgres::{PostgresConfig, SchemaName};
 pub use postgres_tls::{PostgresTls, TlsFileProblem, TlsFiles, TlsMode, TlsSetting};
 pub use problems::{Problem, Problems};
 pub use scalar::{ByteSize, Scalar};
 pub use secrets::{Credential, SecretCommand, SecretSource};
-pub use section::{Entry, Section};
+pub use section::{Entry, Found, Section};
 pub use services::{ConsumerConfig, LogConfig, LogFormat, ProducerConfig, SpoolConfig};
+pub use sites::Sites;
+pub use whole::{Service, Whole};

@@ -5,7 +5,7 @@ use std::fmt;
 use url::Url;
 
 use super::postgres_tls::{UrlTls, default_mode, take_from_query};
-use super::{Credential, PostgresTls, Scalar, SecretSource, Section, TlsMode};
+use super::{Credential, PostgresTls, Scalar, SecretSource, Section, TlsMode, postgres_options};
 use crate::percent;
 use crate::secret::Secret;
 
@@ -26,21 +26,18 @@ pub struct PostgresConfig {
 }
 
 impl PostgresConfig {
-    /// Reads the section `postgres` of `root`. `understand` is the driver's, which knows what else a URL may say; what it makes of
-    /// a wrong one completes "postgres.url: …".
-    pub fn read(root: &mut Section, understand: impl FnOnce(&str) -> Result<(), String>) -> Option<Self> {
+    /// Reads the section `postgres` of `root`. The URL may be missing unless it `is_needed`.
+    pub fn read(root: &mut Section, is_needed: bool) -> Option<Self> {
         let mut section = root.section("postgres");
         let origin = section.origin_of_key("url");
-        let url = section.require::<PostgresUrl>(
-            "url",
-            "where the results are stored, such as postgres://isitup@postgres:5432/isitup",
-        );
+        let purpose = "where the results are stored, such as postgres://isitup@postgres:5432/isitup";
+        let url = if is_needed { section.require("url", purpose) } else { section.get::<PostgresUrl>("url") };
         let (url, in_url, tls_in_url) = match url {
             Some(PostgresUrl { url, password, tls }) => (Some(url), password, tls),
             None => (None, None, UrlTls::default()),
         };
-        if let Some(Err(reason)) = url.as_ref().map(|url| understand(url.as_str())) {
-            section.wrong_at(&origin, "postgres.url", &reason);
+        if let Some(problem) = url.as_ref().and_then(postgres_options::problem) {
+            section.wrong_at(&origin, "postgres.url", &problem);
         }
         let beside = in_url.map(|password| ("the password in postgres.url", password, origin.clone()));
         let password = section.credential_beside("password", beside);
@@ -104,6 +101,7 @@ impl fmt::Display for SchemaName {
 
 impl Scalar for SchemaName {
     const WHAT: &'static str = "a schema's name: a-z or _, then up to 62 of a-z, 0-9 and _";
+    const HARMLESS: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         let mut bytes = text.bytes();
@@ -122,9 +120,12 @@ struct PostgresUrl {
 
 impl Scalar for PostgresUrl {
     const WHAT: &'static str = "a PostgreSQL URL, such as postgres://isitup@postgres:5432/isitup";
-    const SECRET: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
+        // A URL's reader drops line breaks and tabs in silence.
+        if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return None;
+        }
         let mut url = parse_url(text)?;
         let well =
             matches!(url.scheme(), "postgres" | "postgresql") && url.host_str().is_some_and(|host| !host.is_empty());

@@ -8,7 +8,7 @@ use rustls::pki_types::CertificateDer;
 use url::Url;
 
 use super::layers::Origin;
-use super::{Scalar, Section};
+use super::{Scalar, Section, shown};
 use crate::percent;
 use crate::tls::{self, Identity, IdentityError};
 
@@ -89,7 +89,7 @@ pub struct TlsFiles {
 
 /// A file of TLS that is of no use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{setting}: {path:?}: {reason}", path = .file.display().to_string())]
+#[error("{setting}: {path} {reason}", path = shown::file(&file.to_string_lossy(), file))]
 pub struct TlsFileProblem {
     /// The setting that names it.
     pub setting: TlsSetting,
@@ -197,8 +197,13 @@ impl Reader {
                 TlsSetting::Mode if is_stricter(in_url, said) => here = None,
                 _ => {
                     let from = if self.url_origin == Origin::Environment { " from the environment" } else { "" };
-                    let in_url = format!("{}={in_url} in postgres.url{from}", setting.in_url());
-                    let message = format!("{said:?} contradicts {in_url}; keep one of the two");
+                    // Modes are a few words; the others are paths, in whose place a secret may stand.
+                    let (said, said_there) = match (TlsMode::parse(said), TlsMode::parse(in_url)) {
+                        (Some(mode), Some(other)) => (format!("\"{mode}\" "), format!("={other}")),
+                        _ => (String::new(), String::new()),
+                    };
+                    let in_url = format!("{}{said_there} in postgres.url{from}", setting.in_url());
+                    let message = format!("{said}contradicts {in_url}; keep one of the two");
                     self.section.wrong_at(&origin, &setting.to_string(), &message);
                     return None;
                 }
@@ -263,6 +268,12 @@ impl PostgresTls {
                 reader.section.wrong_at(&reader.url_origin, "postgres.url", told);
             }
         }
+        if reader.section.is_others() {
+            return;
+        }
+        if let Some((_, key)) = &self.files.identity {
+            reader.section.note_secret_file(key);
+        }
         let read = [self.files.read_ca().err(), self.files.read_identity().err()];
         for TlsFileProblem { setting, file, reason } in read.into_iter().flatten() {
             let said = match setting {
@@ -272,7 +283,7 @@ impl PostgresTls {
                 TlsSetting::Mode => mode,
             };
             if let Some(said) = said {
-                reader.wrong(said, format!("{:?}: {reason}", file.display().to_string()));
+                reader.wrong(said, format!("{} {reason}", shown::file(&said.value, &file)));
             }
         }
     }
@@ -284,7 +295,7 @@ impl Reader {
         let Some(said) = said else { return Some(None) };
         let mode = TlsMode::parse(&said.value);
         if mode.is_none() {
-            self.wrong(said, format!("{:?} is not {}", said.value, TlsMode::WHAT));
+            self.wrong(said, format!("{} is not {}", shown::word(&said.value), TlsMode::WHAT));
         }
         mode.map(Some)
     }
@@ -364,6 +375,7 @@ fn hosts(url: &Url) -> Vec<String> {
 
 impl Scalar for TlsMode {
     const WHAT: &'static str = "a mode: disable, require, verify-ca or verify-full (prefer and allow protect from nobody who can change what passes)";
+    const HARMLESS: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         Some(match text {

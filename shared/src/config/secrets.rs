@@ -1,5 +1,6 @@
 //! Where a secret comes from, and how it is had anew: vaults give passwords that last for an hour.
 
+use std::fmt;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -69,12 +70,19 @@ impl SecretSource {
 }
 
 /// A command that prints a secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct SecretCommand {
     /// The program and its arguments.
     pub argv: Vec<String>,
     /// The folder it runs in.
     pub folder: PathBuf,
+}
+
+impl fmt::Debug for SecretCommand {
+    /// Without its words, among which secrets may be.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretCommand").field("folder", &self.folder).finish_non_exhaustive()
+    }
 }
 
 impl SecretCommand {
@@ -83,8 +91,8 @@ impl SecretCommand {
         Self { argv: SHELL.map(str::to_owned).into_iter().chain([text.to_owned()]).collect(), folder: PathBuf::new() }
     }
 
-    /// Runs it: the secret is the first line that it prints. What it says on its standard error is told only where it
-    /// fails, what it prints never.
+    /// Runs it: the secret is the first line that it prints. Nothing that it writes is repeated, also not what it writes to
+    /// its standard error, where many a program repeats its arguments or what it was answered.
     ///
     /// # Errors
     /// Why there is no secret to be had, in words that complete "the command …".
@@ -95,7 +103,7 @@ impl SecretCommand {
         command.args(arguments).current_dir(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // In a group of its own, so that all of a pipeline ends when its time is over.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        let mut child = command.spawn().map_err(|error| format!("{program:?} cannot be run: {error}"))?;
+        let mut child = command.spawn().map_err(|error| format!("cannot be run: {error}"))?;
         let (output, errors) = (gather(child.stdout.take()), gather(child.stderr.take()));
         let until = Instant::now() + COMMAND_LIMIT;
         let result = wait(&mut child, until).and_then(|status| {
@@ -103,7 +111,7 @@ impl SecretCommand {
                 first_line(&receive(&output, until)?)
             } else {
                 let said = receive(&errors, until).unwrap_or_default();
-                Err(format!("failed ({status}){}", words(&said)))
+                Err(format!("failed ({status}){}", wrote(&said)))
             }
         });
         if result.is_err() {
@@ -184,14 +192,12 @@ fn first_line(output: &[u8]) -> Result<Secret, String> {
     }
 }
 
-/// The last words of a command that failed, on one line.
-fn words(said: &[u8]) -> String {
-    const MOST: usize = 300;
-    let text = String::from_utf8_lossy(said);
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let hidden = line.chars().count().saturating_sub(MOST);
-    let end: String = line.chars().skip(hidden).collect();
-    if end.is_empty() { String::new() } else { format!(": {end}") }
+/// That there is something to read for whoever runs the command by hand.
+fn wrote(errors: &[u8]) -> String {
+    match errors.len() {
+        0 => String::new(),
+        length => format!("; the {length} bytes that it wrote to its standard error are not shown: run it by hand"),
+    }
 }
 
 #[cfg(test)]
@@ -216,9 +222,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_failing_command_printed_is_not_told_and_what_it_complained_of_is() {
+    fn nothing_that_a_failing_command_wrote_is_shown() {
         for (command, told) in [
-            ("echo hunter2; echo 'no such\n entry' >&2; exit 3", "failed (exit status: 3): no such entry"),
+            (
+                "echo hunter2; echo 'no such\n entry' >&2; exit 3",
+                "failed (exit status: 3); the 15 bytes that it wrote to its standard error are not shown: run it by hand",
+            ),
             ("echo hunter2; exit 1", "failed (exit status: 1)"),
             ("true", "printed nothing: the first line of its standard output must be the secret"),
             ("printf '\\377\\n'", "printed what is not UTF-8"),
@@ -226,7 +235,7 @@ mod tests {
             assert_eq!(shell(command), Err(told.to_owned()), "{command}");
         }
         let missing = SecretCommand { argv: vec!["/no/such/program".into()], folder: PathBuf::new() };
-        let told = "\"/no/such/program\" cannot be run: No such file or directory (os error 2)";
+        let told = "cannot be run: No such file or directory (os error 2)";
         assert_eq!(missing.run().unwrap_err(), told);
     }
 

@@ -2,7 +2,7 @@
 
 mod secret;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -14,24 +14,39 @@ use config::{Map, Value, ValueKind};
 use super::Credential;
 use super::Scalar;
 use super::layers::{self, Origin};
+use super::permissions::Sources;
 use super::problems::{Problem, Problems};
+use super::shown;
 
-type Found = Rc<RefCell<Vec<Problem>>>;
-type Files = Rc<RefCell<Vec<PathBuf>>>;
+pub use secret::Found;
+
+/// What the sections of one tree share.
+#[derive(Debug, Default)]
+struct Reading {
+    problems: RefCell<Vec<Problem>>,
+    /// What the configuration is made of beside its own file.
+    sources: RefCell<Sources>,
+    /// The section is another service's: what it names on this machine is not looked at.
+    is_others: Cell<bool>,
+}
 
 /// A mapping of the configuration, read key by key.
 ///
 /// Every read removes its key, so that [`Section::finish`] can tell which keys nobody knows. A read that finds a
 /// mistake notes it and gives `None`, as if the key were absent; [`Section::finish_root`] gives all of them.
-#[derive(Debug)]
 pub struct Section {
     path: String,
     origin: Origin,
     values: Map<String, Value>,
     asked: BTreeSet<String>,
-    found: Found,
-    /// The files of secrets that were read.
-    files: Files,
+    reading: Rc<Reading>,
+}
+
+impl fmt::Debug for Section {
+    /// Without the values, which may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Section").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// A list's item: a bare text, or a mapping.
@@ -44,13 +59,19 @@ pub enum Entry {
 }
 
 /// A bare text in a list, which knows where it stands.
-#[derive(Debug)]
 pub struct ScalarEntry {
     /// The text as typed.
     pub text: String,
     path: String,
     origin: Origin,
-    found: Found,
+    reading: Rc<Reading>,
+}
+
+impl fmt::Debug for ScalarEntry {
+    /// Without the text, which may hold a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScalarEntry").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl ScalarEntry {
@@ -59,17 +80,36 @@ impl ScalarEntry {
         self.origin.place(&self.path)
     }
 
-    /// Notes that this text is wrong, and why.
+    /// Notes that this text is wrong: `message` says why, without showing the text.
     pub fn refuse(&self, message: impl fmt::Display) {
-        note(&self.found, &self.origin, &self.path, format!("{:?}: {message}", self.text));
+        self.reading.note(&self.origin, &self.path, message.to_string());
     }
 }
 
 impl Section {
     /// The root of a merged tree.
     pub(super) fn root(values: Map<String, Value>, origin: Origin, problems: Vec<Problem>) -> Self {
-        let found = Rc::new(RefCell::new(problems));
-        Self { path: String::new(), origin, values, asked: BTreeSet::new(), found, files: Files::default() }
+        let reading = Rc::new(Reading { problems: RefCell::new(problems), ..Reading::default() });
+        Self { path: String::new(), origin, values, asked: BTreeSet::new(), reading }
+    }
+
+    /// Reads, by `read`, what another service is told: its form is checked, and the files, variables and commands that it
+    /// names are left alone, since they need not be on this machine.
+    pub fn of_another_service<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.reading.is_others.replace(true);
+        let result = read(self);
+        self.reading.is_others.set(before);
+        result
+    }
+
+    /// Whether this is read for its form only, since it is another service's.
+    pub fn is_others(&self) -> bool {
+        self.reading.is_others.get()
+    }
+
+    /// Where this mapping stands in the tree, such as `domains[2]`.
+    pub fn path(&self) -> &str {
+        &self.path
     }
 
     /// Where this mapping stands, such as `config.yml:12`.
@@ -87,9 +127,16 @@ impl Section {
         self.origin.file()
     }
 
-    /// The files of secrets that were read so far, in the whole configuration.
-    pub fn secret_files(&self) -> Vec<PathBuf> {
-        self.files.borrow().clone()
+    /// What was read so far beside the file itself, in the whole configuration.
+    pub fn sources(&self) -> Sources {
+        self.reading.sources.borrow().clone()
+    }
+
+    /// Notes that `file`, which holds a secret or a private key, is read.
+    pub fn note_secret_file(&self, file: &Path) {
+        let mut sources = self.reading.sources.borrow_mut();
+        sources.files.push(file.to_owned());
+        sources.secret_files.push(file.to_owned());
     }
 
     /// Whether `key` has a value that was not read yet.
@@ -125,7 +172,7 @@ impl Section {
         if well(&value) {
             return Some(value);
         }
-        note(&self.found, &self.origin_of(&raw), &path, format!("{:?}: {allowed}", text_of(&raw).unwrap_or_default()));
+        self.reading.note(&self.origin_of(&raw), &path, format!("{}: {allowed}", shown::value::<T>(&raw)));
         None
     }
 
@@ -162,7 +209,10 @@ impl Section {
 
     /// The mapping at `key`; an empty one where there is none.
     pub fn section(&mut self, key: &str) -> Self {
-        let path = self.key_path(key);
+        self.section_at(key, self.key_path(key))
+    }
+
+    fn section_at(&mut self, key: &str, path: String) -> Self {
         let (values, origin) = match self.take(key) {
             None => (Map::new(), self.origin.clone()),
             Some(value) => {
@@ -170,21 +220,28 @@ impl Section {
                 match value.kind {
                     ValueKind::Table(values) => (values, origin),
                     _ => {
-                        note(&self.found, &origin, &path, format!("{} is not a mapping", shown(&value)));
+                        self.reading.note(&origin, &path, format!("{} is not a mapping", shown::kind(&value)));
                         (Map::new(), origin)
                     }
                 }
             }
         };
-        let (found, files) = (Rc::clone(&self.found), Rc::clone(&self.files));
-        Self { path, origin, values, asked: BTreeSet::new(), found, files }
+        Self { path, origin, values, asked: BTreeSet::new(), reading: Rc::clone(&self.reading) }
     }
 
     /// The mappings in the mapping at `key`, by name, in the order of the file.
     pub fn sections(&mut self, key: &str) -> Vec<(String, Self)> {
         let mut outer = self.section(key);
         let names: Vec<String> = outer.values.keys().cloned().collect();
-        names.into_iter().map(|name| (name.clone(), outer.section(&name))).collect()
+        let path = |name: &str| format!("{}.{}", outer.path, shown::key(name));
+        let named: Vec<(String, String)> = names.into_iter().map(|name| (path(&name), name)).collect();
+        named
+            .into_iter()
+            .map(|(path, name)| {
+                let section = outer.section_at(&name, path);
+                (name, section)
+            })
+            .collect()
     }
 
     /// The items at `key`, each a text or a mapping.
@@ -196,16 +253,15 @@ impl Section {
 
     fn entry(&self, path: String, item: Value) -> Option<Entry> {
         let origin = self.origin_of(&item);
-        let found = Rc::clone(&self.found);
+        let reading = Rc::clone(&self.reading);
         match item.kind {
             ValueKind::Table(values) => {
-                let files = Rc::clone(&self.files);
-                Some(Entry::Table(Self { path, origin, values, asked: BTreeSet::new(), found, files }))
+                Some(Entry::Table(Self { path, origin, values, asked: BTreeSet::new(), reading }))
             }
             _ => match text_of(&item) {
-                Some(text) => Some(Entry::Scalar(ScalarEntry { text: text.to_owned(), path, origin, found })),
+                Some(text) => Some(Entry::Scalar(ScalarEntry { text: text.to_owned(), path, origin, reading })),
                 None => {
-                    note(&found, &origin, &path, format!("{} is neither a text nor a mapping", shown(&item)));
+                    reading.note(&origin, &path, format!("{} is neither a text nor a mapping", shown::kind(&item)));
                     None
                 }
             },
@@ -238,14 +294,26 @@ impl Section {
         let path = self.key_path(key);
         let name = self.parse::<String>(&path, &value)?;
         let file = self.beside_file(&value, &name);
-        self.files.borrow_mut().push(file.clone());
+        if self.is_others() {
+            return Some(file);
+        }
+        self.reading.sources.borrow_mut().files.push(file.clone());
         match read(&file) {
             Ok(_) => Some(file),
             Err(wrong) => {
-                note(&self.found, &self.origin_of(&value), &path, format!("{name:?} {wrong}"));
+                self.reading.note(&self.origin_of(&value), &path, format!("{} {wrong}", shown::file(&name, &file)));
                 None
             }
         }
+    }
+
+    /// The same where the file holds a private key.
+    pub fn key_file<T>(&mut self, key: &str, read: impl FnOnce(&Path) -> Result<T, String>) -> Option<PathBuf> {
+        let file = self.file_for(key, read)?;
+        if !self.is_others() {
+            self.note_secret_file(&file);
+        }
+        Some(file)
     }
 
     /// As every path in the file, it starts from the file's folder; in the environment, from the working folder.
@@ -258,18 +326,18 @@ impl Section {
     pub fn refuse(&mut self, key: &str, message: impl fmt::Display) {
         let origin = self.origin_of_key(key);
         self.take(key);
-        note(&self.found, &origin, &self.key_path(key), message.to_string());
+        self.reading.note(&origin, &self.key_path(key), message.to_string());
     }
 
     /// Notes that a value of `origin`, which was read already, is wrong.
     pub(super) fn wrong_at(&self, origin: &Origin, path: &str, message: &str) {
-        note(&self.found, origin, path, message.to_owned());
+        self.reading.note(origin, path, message.to_owned());
     }
 
     /// Notes that what stood at `key`, at a place that was asked for before it was read, is wrong.
     pub fn refuse_at(&mut self, place: &str, key: &str, message: impl fmt::Display) {
         let problem = Problem::new(place.to_owned(), self.key_path(key), message.to_string());
-        self.found.borrow_mut().push(problem);
+        self.reading.problems.borrow_mut().push(problem);
     }
 
     /// Leaves out `key`, which is another service's.
@@ -286,7 +354,7 @@ impl Section {
         for (key, value) in &self.values {
             let allowed: Vec<&str> = self.asked.iter().map(String::as_str).collect();
             let message = format!("unknown key; allowed here: {}", allowed.join(", "));
-            note(&self.found, &self.origin_of(value), &self.key_path(key), message);
+            self.reading.note(&self.origin_of(value), &self.key_path(key), message);
         }
     }
 
@@ -301,7 +369,7 @@ impl Section {
 
     /// The same where only a part was asked for: `value`, or what is wrong with that part.
     pub(super) fn leave_root<T>(self, value: Option<T>) -> Result<T, Problems> {
-        let mut problems = self.found.take();
+        let mut problems = self.reading.problems.take();
         problems.sort_by_key(|problem| layers::line_of(&problem.origin));
         match value {
             Some(value) if problems.is_empty() => Ok(value),
@@ -311,13 +379,13 @@ impl Section {
 
     fn miss(&mut self, key: &str, purpose: &str) {
         let path = self.key_path(key);
-        let already_told = self.found.borrow().iter().any(|problem| problem.key.starts_with(&path));
+        let already_told = self.reading.problems.borrow().iter().any(|problem| problem.key.starts_with(&path));
         if !already_told {
             let or_set = match self.origin {
                 Origin::File { .. } => format!(" (or set {})", layers::variable(&path)),
                 Origin::Environment => String::new(),
             };
-            note(&self.found, &self.origin.file_only(), &path, format!("missing: {purpose}{or_set}"));
+            self.reading.note(&self.origin.file_only(), &path, format!("missing: {purpose}{or_set}"));
         }
     }
 
@@ -332,7 +400,8 @@ impl Section {
         match (value.kind, &origin) {
             (ValueKind::Array(items), _) => Some(items),
             (ValueKind::String(text), Origin::Environment) => {
-                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                // One a line, as in a file of sites, as well as with commas.
+                let items = text.split([',', '\n', '\r']).map(str::trim).filter(|item| !item.is_empty());
                 Some(items.map(|item| origin.value(ValueKind::String(item.to_owned()))).collect())
             }
             (kind, _) => Some(vec![origin.value(kind)]),
@@ -342,8 +411,8 @@ impl Section {
     fn parse<T: Scalar>(&self, path: &str, value: &Value) -> Option<T> {
         let parsed = text_of(value).and_then(T::parse);
         if parsed.is_none() {
-            let shown = if T::SECRET { "the value (not shown)".to_owned() } else { shown(value) };
-            note(&self.found, &self.origin_of(value), path, format!("{shown} is not {}", T::WHAT));
+            let shown = shown::value::<T>(value);
+            self.reading.note(&self.origin_of(value), path, format!("{shown} is not {}", T::WHAT));
         }
         parsed
     }
@@ -358,12 +427,15 @@ impl Section {
     }
 
     fn key_path(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+        let key = shown::key(key);
+        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
     }
 }
 
-fn note(found: &Found, origin: &Origin, path: &str, message: String) {
-    found.borrow_mut().push(Problem::new(origin.place(path), path.to_owned(), message));
+impl Reading {
+    fn note(&self, origin: &Origin, path: &str, message: String) {
+        self.problems.borrow_mut().push(Problem::new(origin.place(path), path.to_owned(), message));
+    }
 }
 
 fn text_of(value: &Value) -> Option<&str> {
@@ -375,13 +447,4 @@ fn text_of(value: &Value) -> Option<&str> {
 
 fn is_nil(value: &Value) -> bool {
     matches!(value.kind, ValueKind::Nil)
-}
-
-fn shown(value: &Value) -> String {
-    match &value.kind {
-        ValueKind::String(text) => format!("{text:?}"),
-        ValueKind::Array(_) => "a list".into(),
-        ValueKind::Table(_) => "a mapping".into(),
-        _ => "nothing".into(),
-    }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{ByteSize, Network, Problems, Scalar, Section, load};
+use crate::site::label::{LABEL, is_label};
 
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +90,7 @@ impl ProducerConfig {
     /// Reads the section `producer` of `root`.
     pub fn read(root: &mut Section) -> Self {
         let mut section = root.section("producer");
-        let location =
-            section.get_where("location", |name: &String| !name.trim().is_empty(), "a location must not be empty");
+        let location = section.get_where("location", |name: &String| is_label(name), LABEL);
         let workers = section.get_in("workers", 1..=10_000).unwrap_or(512);
         let mut spool = section.section("spool");
         let spool_config = SpoolConfig {
@@ -170,6 +170,7 @@ fn read_listen(file: Option<&Path>, service: &str, default: SocketAddr) -> Resul
 
 impl Scalar for log::LevelFilter {
     const WHAT: &'static str = "a log level: off, error, warn, info, debug or trace";
+    const HARMLESS: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok()
@@ -178,6 +179,7 @@ impl Scalar for log::LevelFilter {
 
 impl Scalar for LogFormat {
     const WHAT: &'static str = "a log format: text or json";
+    const HARMLESS: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         match text {

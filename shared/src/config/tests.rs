@@ -31,7 +31,7 @@ fn read_file(path: Option<PathBuf>, variables: &[(&str, &str)]) -> Result<All, P
     let mut root = load_with(path.as_deref(), variables)?;
     let log = LogConfig::read(&mut root);
     let kafka = KafkaConfig::read(&mut root);
-    let postgres = PostgresConfig::read(&mut root, |_| Ok(()));
+    let postgres = PostgresConfig::read(&mut root, true);
     let producer = ProducerConfig::read(&mut root);
     let consumer = ConsumerConfig::read(&mut root);
     let all = kafka.and_then(|kafka| Some((log, kafka, postgres?, producer, consumer)));
@@ -45,19 +45,22 @@ fn each_mistake_is_told_with_file_line_key_value_and_what_is_allowed() {
     let cases = [
         ("kafka: [", "config.yml:2: not YAML: while parsing a node, did not find expected node content"),
         ("- a", "config.yml:1: the file must be a mapping of keys to values, such as `kafka:`"),
-        ("log: {level: info}\nlog: {}", "config.yml:2: the key \"log\" stands here twice"),
+        ("log: {level: info}\nlog: {}", "config.yml:2: the key log stands here twice"),
         (
             "log: {level: loud}",
             "config.yml:3: log.level: \"loud\" is not a log level: off, error, warn, info, debug or trace",
         ),
         ("log: {format: xml}", "config.yml:3: log.format: \"xml\" is not a log format: text or json"),
-        ("log: noisy", "config.yml:3: log: \"noisy\" is not a mapping"),
+        ("log: noisy", "config.yml:3: log: a text of 5 characters is not a mapping"),
         ("log:\n  colour: red", "config.yml:4: log.colour: unknown key; allowed here: format, level"),
         ("colour: red", "config.yml:3: colour: unknown key; allowed here: consumer, kafka, log, postgres, producer"),
         ("producer: {workers: 0}", "config.yml:3: producer.workers: \"0\": 1 to 10000 is allowed"),
         ("producer: {workers: many}", "config.yml:3: producer.workers: \"many\" is not a whole number"),
         ("producer: {workers: [1]}", "config.yml:3: producer.workers: a list is not a whole number"),
-        ("producer: {location: ''}", "config.yml:3: producer.location: \"\": a location must not be empty"),
+        (
+            "producer: {location: ''}",
+            "config.yml:3: producer.location: an empty text: 1 to 256 visible characters are allowed, without spaces at its ends",
+        ),
         (
             "producer: {spool: {max_size: 1000}}",
             "config.yml:3: producer.spool.max_size: \"1000\" is not a size: write a number with its unit, such as 512KiB, 1MiB or 1GiB",
@@ -68,7 +71,7 @@ fn each_mistake_is_told_with_file_line_key_value_and_what_is_allowed() {
         ),
         (
             "producer: {listen: here}",
-            "config.yml:3: producer.listen: \"here\" is not an address and port to listen on, such as 127.0.0.1:9101",
+            "config.yml:3: producer.listen: a text of 4 characters is not an address and port to listen on, such as 127.0.0.1:9101",
         ),
         (
             "consumer: {retention: 90}",
@@ -103,11 +106,11 @@ fn mistakes_in_the_kafka_section() {
         ),
         (
             "{brokers: [kafka]}",
-            "config.yml:2: kafka.brokers[0]: \"kafka\" is not a broker's address: write host:port, such as kafka:9092",
+            "config.yml:2: kafka.brokers[0]: a text of 5 characters is not a broker's address: write host:port, such as kafka:9092",
         ),
         (
             "{brokers: ['k:1'], topic: a b}",
-            "config.yml:2: kafka.topic: \"a b\" is not a topic's name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and dash",
+            "config.yml:2: kafka.topic: a text of 3 characters is not a topic's name: 1 to 249 of a-z, A-Z, 0-9, dot, underscore and dash",
         ),
         ("{brokers: ['k:1'], format: xml}", "config.yml:2: kafka.format: \"xml\" is not a format: json or avro"),
         (
@@ -160,7 +163,7 @@ fn mistakes_in_how_librdkafka_is_to_connect() {
         ),
         (
             "tls: {ca_file: none.pem}",
-            "config.yml:2: kafka.tls.ca_file: \"none.pem\" cannot be read: No such file or directory (os error 2)",
+            "config.yml:2: kafka.tls.ca_file: the file it names cannot be read: No such file or directory (os error 2)",
         ),
         (
             "tls: {ca_file: secret}",
@@ -229,7 +232,7 @@ fn mistakes_in_the_postgres_section_never_echo_a_password() {
         ),
         (
             "{url: 'mysql://u:hunter2@h/d'}",
-            "config.yml:2: postgres.url: the value (not shown) is not a PostgreSQL URL, such as postgres://isitup@postgres:5432/isitup",
+            "config.yml:2: postgres.url: a text of 21 characters is not a PostgreSQL URL, such as postgres://isitup@postgres:5432/isitup",
         ),
         (
             "{url: postgres://h/d, schema: No}",
@@ -253,11 +256,11 @@ fn mistakes_in_the_postgres_section_never_echo_a_password() {
         ),
         (
             "{url: postgres://h/d, password_command: 'echo hunter2; echo sealed >&2; exit 7'}",
-            "config.yml:2: postgres.password_command: the command failed (exit status: 7): sealed",
+            "config.yml:2: postgres.password_command: the command failed (exit status: 7); the 7 bytes that it wrote to its standard error are not shown: run it by hand",
         ),
         (
             "{url: postgres://h/d, password_command: [no-such-program, hunter2]}",
-            "config.yml:2: postgres.password_command: the command \"no-such-program\" cannot be run: No such file or directory (os error 2)",
+            "config.yml:2: postgres.password_command: the command cannot be run: No such file or directory (os error 2)",
         ),
         (
             "{url: postgres://h/d, password_command: {a: b}}",
@@ -281,11 +284,11 @@ fn mistakes_in_the_postgres_section_never_echo_a_password() {
         ),
         (
             "{url: 'postgres://h/d?sslrootcert=a', tls: {ca_file: b}}",
-            "config.yml:2: postgres.tls.ca_file: \"b\" contradicts sslrootcert=a in postgres.url; keep one of the two",
+            "config.yml:2: postgres.tls.ca_file: contradicts sslrootcert in postgres.url; keep one of the two",
         ),
         (
             "{url: 'postgres://h/d?sslrootcert=none'}",
-            "config.yml:2: postgres.url: sslrootcert: \"none\": cannot be read: No such file or directory (os error 2)",
+            "config.yml:2: postgres.url: sslrootcert: the file it names cannot be read: No such file or directory (os error 2)",
         ),
         (
             "{url: postgres://h/d, tls: {mode: verify-ca}}",
@@ -439,7 +442,7 @@ fn where_health_is_served_is_read_whatever_else_is_wrong_and_runs_no_command() {
     let wrong = listen("consumer: {listen: here}\n").1.unwrap_err();
     assert!(
         wrong.ends_with(
-            "config.yml:1: consumer.listen: \"here\" is not an address and port to listen on, such as 127.0.0.1:9101"
+            "config.yml:1: consumer.listen: a text of 4 characters is not an address and port to listen on, such as 127.0.0.1:9101"
         ),
         "{wrong}"
     );

@@ -11,6 +11,7 @@ use config::{ConfigError, Map, Source, Value, ValueKind};
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 
 use super::problems::{Problem, Problems};
+use super::shown;
 
 /// Aliases may unfold to this many values, or to so many times what the file itself has up to there; more is taken for an
 /// alias bomb. Thousands of sites that share a mapping stay far below, and a bomb is a few lines.
@@ -108,6 +109,7 @@ impl<'a> Reader<'a> {
         match self.parser.next_event() {
             Some(Ok(next)) => Ok(next),
             Some(Err(error)) => {
+                // The parser's words name what it waits for, and at most one character of the text.
                 Err(Mistake { line: error.marker().line(), message: format!("not YAML: {}", error.info()) })
             }
             None => Ok((Event::StreamEnd, Span::default())),
@@ -131,7 +133,7 @@ impl<'a> Reader<'a> {
                 }
                 (node.clone(), 0)
             }
-            other => return Err(mistake(span, &format!("unexpected {other:?}"))),
+            _ => return Err(mistake(span, "not YAML: a value is expected here")),
         };
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
@@ -177,7 +179,7 @@ impl<'a> Reader<'a> {
                 };
                 merged.extend(base);
             } else if values.insert(key.clone(), node.value).is_some() {
-                return Err(mistake(span, &format!("the key {key:?} stands here twice")));
+                return Err(mistake(span, &format!("the key {} stands here twice", shown::key(&key))));
             }
         }
         for (key, value) in merged {

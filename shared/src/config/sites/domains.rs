@@ -2,18 +2,17 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use isitup_shared::config::{Entry, Section};
+use crate::config::{Entry, Section, shown};
 
 use super::contradictions::contradiction;
 use super::settings::{self, Place, Reader};
+use crate::site::label::{LABEL, LONGEST, is_label};
+use crate::site::target::Target;
 use crate::site::{Site, SiteSettings};
-use crate::target::{Target, redacted};
-
-/// In bytes: what an index of the database takes, with room to spare.
-const LONGEST_NAME: usize = 2000;
 
 /// What holds for sites: by their group, else by default.
 pub(super) struct Layers {
@@ -30,8 +29,11 @@ impl Layers {
         section.finish();
         let mut groups = HashMap::new();
         for (name, mut section) in root.sections("groups") {
-            let path = format!("groups.{name}");
+            let path = section.path().to_owned();
             let place = Place { path: &path, kind: None };
+            if !is_label(&name) {
+                reader.refuse(&section.place(), &path, format!("the name of a group: {LABEL}"));
+            }
             if section.contains("group") {
                 section.refuse("group", "a group has its own name");
             }
@@ -88,12 +90,9 @@ struct List<'a, 'b> {
 impl List<'_, '_> {
     fn entry(&mut self, path: &str, entry: Entry) {
         match entry {
-            Entry::Scalar(mut text) => match Target::parse(&text.text) {
+            Entry::Scalar(text) => match Target::parse(&text.text) {
                 Ok(target) => self.add(&text.place(), path, Site::new(target, None, self.layers.of(None))),
-                Err(error) => {
-                    text.text = redacted(&text.text);
-                    text.refuse(error.reason);
-                }
+                Err(error) => text.refuse(error),
             },
             Entry::Table(mut section) => {
                 let place = section.place();
@@ -132,25 +131,33 @@ impl List<'_, '_> {
         let path = self.reader.path(&name);
         self.reader.sources.push(path.clone());
         match matching(&path) {
-            Ok(files) => files.iter().for_each(|file| self.file(file, &place, &settings)),
+            Ok(files) => files.iter().for_each(|file| self.file(file, &name, &place, &settings)),
+            // What matches on the producer's machine need not be on the consumer's.
+            Err(_) if self.reader.is_others => {}
             Err(reason) => {
-                self.reader.refuse(&place, "domains_file", format!("{:?} {reason}", path.display().to_string()));
+                self.reader.refuse(&place, "domains_file", format!("{} {reason}", shown::file(&name, &path)));
             }
         }
     }
 
-    fn file(&mut self, path: &Path, named_at: &str, settings: &Arc<SiteSettings>) {
+    fn file(&mut self, path: &Path, written: &str, named_at: &str, settings: &Arc<SiteSettings>) {
         let shown = path.display().to_string();
+        // The other service reads it for its form where it is there, and waits for no pipe.
+        if self.reader.is_others && !path.is_file() {
+            return;
+        }
         let text = match fs::read_to_string(path) {
             Ok(text) => text,
+            Err(error) if self.reader.is_others && error.kind() == ErrorKind::PermissionDenied => return,
             Err(error) => {
-                self.reader.refuse(named_at, "domains_file", format!("{shown:?} cannot be read: {error}"));
+                let message = format!("{} cannot be read: {error}", shown::file(written, path));
+                self.reader.refuse(named_at, "domains_file", message);
                 return;
             }
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         for (i, line) in text.lines().enumerate() {
-            let typed = without_comment(line).trim();
+            let typed = without_comment(line).trim_matches([' ', '\t']);
             if typed.is_empty() {
                 continue;
             }
@@ -162,19 +169,16 @@ impl List<'_, '_> {
         }
     }
 
+    /// Takes `site`, unless it is called as another: names are the same when their texts are, as in the events.
     fn add(&mut self, place: &str, path: &str, site: Site) {
-        if site.name.len() > LONGEST_NAME {
+        if site.name.chars().count() > LONGEST {
             let message = "the URL is too long to be the site's name: write it as `url`, with a `name` beside it";
             self.reader.refuse(place, path, message.into());
             return;
         }
-        // A site without a name of its own is called by its URL as typed, where `/` may be left out: still the same site.
-        let key = if site.name == site.shown_url { site.endpoint.normal().into() } else { Arc::clone(&site.name) };
-        if let Some(first) = self.places.get(&key) {
-            let message = format!(
-                "the site {:?} stands at {first} too: remove one of them, or give it another `name`",
-                &*site.name
-            );
+        if let Some(first) = self.places.get(&site.name) {
+            let name = site.name_in_messages();
+            let message = format!("{name} stands at {first} too: remove one of them, or give it another `name`");
             self.reader.refuse(place, path, message);
             return;
         }
@@ -183,7 +187,7 @@ impl List<'_, '_> {
             self.reader.refuse(place, &key, message);
             return;
         }
-        self.places.insert(key, place.to_owned());
+        self.places.insert(Arc::clone(&site.name), place.to_owned());
         self.sites.push(site);
     }
 }
@@ -196,7 +200,7 @@ fn matching(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     }
     let found = glob::glob(&text).map_err(|error| format!("is not a pattern of files: {}", error.msg))?;
     let files: Vec<PathBuf> = found.filter_map(Result::ok).filter(|path| path.is_file()).collect();
-    if files.is_empty() { Err("matches no file".into()) } else { Ok(files) }
+    if files.is_empty() { Err("is not there: nothing matches its pattern".into()) } else { Ok(files) }
 }
 
 /// A line without its comment. A `#` within a text is part of it: `https://example.com/#top`.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use isitup_shared::config::Section;
-use isitup_shared::tls::IdentityError;
+use crate::config::{Found, Section, shown};
+use crate::tls::IdentityError;
 
 use super::settings::{Place, Reader};
-use crate::checker::{HttpVersion, Identity, OwnCa, Proxy, TlsOptions, Transport};
-use crate::endpoint::Kind;
+use crate::site::endpoint::Kind;
+use crate::site::{HttpVersion, Identity, OwnCa, Proxy, TlsOptions, Transport};
 
 const HTTP_KEYS: [&str; 6] = ["http_version", "proxy", "proxy_file", "proxy_env", "proxy_command", "no_proxy"];
 
@@ -41,6 +41,12 @@ impl Reader<'_> {
         let (place, no_proxy_place) = (section.place_of("proxy"), section.place_of("no_proxy"));
         let text = section.secret("proxy");
         let no_proxy = section.list::<String>("no_proxy");
+        let text = match text {
+            Some(Found::Read(text)) => Some(text),
+            // For what contradicts a proxy; nothing is requested through it here.
+            Some(Found::Unread) => return Some(Proxy::Environment),
+            None => None,
+        };
         let Some(text) = text else {
             if no_proxy.is_some() {
                 self.refuse(&no_proxy_place, &format!("{path}.no_proxy"), "stands here without a `proxy`".into());
@@ -72,13 +78,16 @@ impl Reader<'_> {
     }
 
     fn ca(&mut self, name: &str, place: &str, key: &str) -> Option<Arc<OwnCa>> {
+        if self.is_others {
+            return None;
+        }
         let file = self.path(name);
         if let Some(known) = self.cas.get(&file) {
             return known.clone();
         }
         let read = OwnCa::read(&file).map(Arc::new);
         if let Err(reason) = &read {
-            self.refuse(place, key, format!("{:?}: {reason}", file.display().to_string()));
+            self.refuse(place, key, format!("{} {reason}", shown::file(name, &file)));
         }
         self.sources.push(file.clone());
         self.cas.entry(file).or_insert(read.ok()).clone()
@@ -86,8 +95,9 @@ impl Reader<'_> {
 
     fn identity(&mut self, tls: &mut Section, path: &str) -> Option<Arc<Identity>> {
         let places = (tls.place_of("cert_file"), tls.place_of("key_file"));
-        let (certificate, key) = match (tls.get::<String>("cert_file"), tls.get::<String>("key_file")) {
-            (Some(certificate), Some(key)) => (self.path(&certificate), self.path(&key)),
+        let (written, key_written) = match (tls.get::<String>("cert_file"), tls.get::<String>("key_file")) {
+            (Some(_), Some(_)) if self.is_others => return None,
+            (Some(certificate), Some(key)) => (certificate, key),
             (None, None) => return None,
             (Some(_), None) => {
                 self.refuse(
@@ -106,6 +116,8 @@ impl Reader<'_> {
                 return None;
             }
         };
+        let (certificate, key) = (self.path(&written), self.path(&key_written));
+        tls.note_secret_file(&key);
         if let Some(known) = self.identities.get(&(certificate.clone(), key.clone())) {
             return known.clone();
         }
@@ -113,14 +125,14 @@ impl Reader<'_> {
         match &read {
             Ok(_) => {}
             Err(IdentityError::Certificate(reason)) => {
-                let message = format!("{:?}: {reason}", certificate.display().to_string());
+                let message = format!("{} {reason}", shown::file(&written, &certificate));
                 self.refuse(&places.0, &format!("{path}.tls.cert_file"), message);
             }
             Err(IdentityError::Key(reason)) => {
                 self.refuse(
                     &places.1,
                     &format!("{path}.tls.key_file"),
-                    format!("{:?}: {reason}", key.display().to_string()),
+                    format!("{} {reason}", shown::file(&key_written, &key)),
                 );
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use isitup_shared::config::{Entry, Section};
+use crate::config::{Entry, Section, shown};
 use jiff::tz::TimeZone;
 
 use super::settings::{Place, Reader};
@@ -53,7 +53,12 @@ impl Reader<'_> {
             None => TimeZone::UTC,
             Some(name) => match TimeZone::get(name) {
                 Ok(zone) => zone,
-                Err(_) => return refuse(".time_zone", format!("{name:?} is no time zone such as Europe/Berlin")),
+                Err(_) => {
+                    return refuse(
+                        ".time_zone",
+                        format!("{} is no time zone such as Europe/Berlin", shown::text(name)),
+                    );
+                }
             },
         };
         match (weekly, from, to) {
@@ -61,16 +66,20 @@ impl Reader<'_> {
                 Some(weekly) => Some(Window::Weekly(weekly)),
                 None => {
                     let allowed = "is no time of the week: write it like Sun 02:00-04:00 or Mon-Fri 22:00-02:00";
-                    refuse(".weekly", format!("{text:?} {allowed}"))
+                    refuse(".weekly", format!("{} {allowed}", shown::text(&text)))
                 }
             },
             (None, Some(from), Some(to)) => match (Window::time(&from, &zone), Window::time(&to, &zone)) {
                 (Some(from), Some(to)) if from < to => Some(Window::Once { from, to }),
-                (Some(_), Some(_)) => refuse(".to", format!("{to:?} is not after {from:?}")),
-                (None, _) => refuse(".from", format!("{from:?} is no time: write it like 2026-12-01T22:00:00Z")),
-                (_, None) => refuse(".to", format!("{to:?} is no time: write it like 2026-12-01T22:00:00Z")),
+                (Some(from), Some(to)) => refuse(".to", format!("{to} is not after {from}")),
+                (None, _) => refuse(".from", no_time(&from)),
+                (_, None) => refuse(".to", no_time(&to)),
             },
             _ => refuse("", "needs `from` and `to`, or `weekly` alone".into()),
         }
     }
+}
+
+fn no_time(text: &str) -> String {
+    format!("{} is no time: write it like 2026-12-01T22:00:00Z", shown::text(text))
 }

@@ -1,20 +1,18 @@
 //! What connections to a site are made of: TLS, proxy and HTTP version. A client is made for each that is different.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use isitup_shared::config::Scalar;
-use isitup_shared::secret::Secret;
-use isitup_shared::time::UtcTime;
-use isitup_shared::tls::{self, IdentityError};
-use rustls::ClientConfig;
+use crate::config::Scalar;
+use crate::secret::Secret;
+use crate::tls::{self, IdentityError};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use sha2::{Digest, Sha256};
 use url::Url;
 
-use super::certificate;
-use super::trust::OwnCa;
-use crate::site::short_hash;
+use super::short_hash;
 
 /// What connections to a site are made of.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +26,7 @@ pub struct Transport {
     /// Hash of all of it, secrets included.
     fingerprint: String,
     /// Made at the first check, for all checkers.
-    pub(super) config: OnceLock<ClientConfig>,
+    pub config: OnceLock<ClientConfig>,
 }
 
 /// How TLS is made with a site.
@@ -62,7 +60,7 @@ impl Transport {
     }
 
     /// Hash of all of it, secrets included; empty where nothing is configured. Never leaves the process.
-    pub(crate) fn secret_fingerprint(&self) -> &str {
+    pub fn secret_fingerprint(&self) -> &str {
         &self.fingerprint
     }
 
@@ -94,6 +92,7 @@ pub enum HttpVersion {
 
 impl Scalar for HttpVersion {
     const WHAT: &'static str = "any, 1.1 or 2";
+    const HARMLESS: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         match text {
@@ -132,6 +131,9 @@ impl Proxy {
         if text.expose() == "environment" {
             return Ok(Self::Environment);
         }
+        if text.expose().chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err(format!("{ALLOWED}; a space or line break stands in it"));
+        }
         let mut url = Url::parse(text.expose()).map_err(|_| ALLOWED.to_owned())?;
         let is_proxy = matches!(url.scheme(), "http" | "https" | "socks5" | "socks5h") && url.has_host();
         if !is_proxy {
@@ -144,8 +146,6 @@ impl Proxy {
         Ok(Self::At { url: Arc::new(Secret::new(url.as_str())), no_proxy })
     }
 }
-
-impl Proxy {}
 
 /// Without credentials.
 impl fmt::Display for Proxy {
@@ -166,8 +166,9 @@ impl fmt::Display for Proxy {
 /// A client's own certificate and key.
 pub struct Identity {
     /// The certificate, then those that signed it.
-    pub(super) chain: Vec<CertificateDer<'static>>,
-    pub(super) key: PrivateKeyDer<'static>,
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The key of the first certificate.
+    pub key: PrivateKeyDer<'static>,
     fingerprint: String,
 }
 
@@ -184,15 +185,64 @@ impl Identity {
     }
 }
 
-impl Identity {
-    /// When the first of its certificates expires.
-    pub fn expires_at(&self) -> Option<UtcTime> {
-        certificate::first_expiry(&self.chain)
-    }
-}
-
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+    }
+}
+
+const NO_CERTIFICATE: &str = "holds no certificate: it must have lines from BEGIN CERTIFICATE to END CERTIFICATE";
+
+/// Certificates of a site's own, trusted for its checks beside the system's: what a visitor has who belongs to the house.
+pub struct OwnCa {
+    certificates: Vec<CertificateDer<'static>>,
+    fingerprint: String,
+}
+
+impl OwnCa {
+    /// Reads the certificates of a PEM file.
+    ///
+    /// # Errors
+    /// Why there are none to be had, in words that complete "the file …".
+    pub fn read(file: &Path) -> Result<Self, String> {
+        Self::new(tls::certificates(file)?)
+    }
+
+    /// The CA made of `certificates`.
+    ///
+    /// # Errors
+    /// When there are none, or one of them is none.
+    pub fn new(certificates: Vec<CertificateDer<'static>>) -> Result<Self, String> {
+        if certificates.is_empty() {
+            return Err(NO_CERTIFICATE.into());
+        }
+        let mut roots = RootCertStore::empty();
+        let mut hasher = Sha256::new();
+        for certificate in &certificates {
+            roots.add(certificate.clone()).map_err(|_| "holds a certificate that cannot be used".to_owned())?;
+            hasher.update(certificate);
+        }
+        let fingerprint = hasher.finalize().iter().fold(String::new(), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        });
+        Ok(Self { certificates, fingerprint })
+    }
+
+    /// The certificates.
+    pub fn certificates(&self) -> &[CertificateDer<'static>] {
+        &self.certificates
+    }
+
+    /// SHA-256 over the certificates, in hex.
+    pub fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
+impl fmt::Debug for OwnCa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnCa").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
     }
 }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use isitup_shared::config::Scalar;
+use crate::config::Scalar;
+use http::header::HeaderName;
 use regex::{Regex, RegexBuilder};
-use reqwest::header::HeaderName;
 use serde_json::Value;
 
 /// What an answer must be for its site to be up. What does not apply to a kind of site is not looked at there.
@@ -96,6 +96,7 @@ pub struct DnsCode(String);
 
 impl Scalar for DnsCode {
     const WHAT: &'static str = "an answer code: NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP or REFUSED";
+    const HARMLESS: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         let code = text.to_ascii_uppercase();
@@ -177,6 +178,7 @@ pub struct StatusRange(RangeInclusive<u16>);
 impl Scalar for StatusRange {
     const WHAT: &'static str =
         "a status: write a number from 100 to 599, a range such as 200-299 or a class such as 2xx";
+    const HARMLESS: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         let range = if let Some(class) = text.strip_suffix("xx") {
@@ -210,8 +212,8 @@ impl Pattern {
             // The error draws the pattern with a marker under it; its last line alone is the reason.
             error => {
                 let drawn = error.to_string();
-                let reason = drawn.lines().last().unwrap_or_default();
-                reason.trim().trim_start_matches("error: ").to_owned()
+                let reason = drawn.lines().last().and_then(|line| line.trim().strip_prefix("error: "));
+                reason.unwrap_or("it cannot be read").to_owned()
             }
         })
     }

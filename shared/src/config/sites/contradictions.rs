@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, CONTENT_ENCODING, HOST};
+use http::Method;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, HOST};
 use url::Host;
 
-use crate::checker::HttpVersion;
-use crate::endpoint::{Endpoint, Kind};
+use crate::site::HttpVersion;
+use crate::site::endpoint::{Endpoint, Kind};
 use crate::site::{Site, SiteSettings};
 
 /// A key, and what is wrong with it in `site`; `denies` tells whether there are networks that must not be connected to.

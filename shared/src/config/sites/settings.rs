@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use isitup_shared::config::{ByteSize, Problem, Section};
-use reqwest::header::HOST;
+use crate::config::{ByteSize, Problem, Section};
+use http::header::HOST;
 
-use crate::checker::{Identity, OwnCa, Transport};
-use crate::endpoint::Kind;
+use crate::site::endpoint::Kind;
+use crate::site::label::{LABEL, has_credentials, is_label};
+use crate::site::target::Target;
 use crate::site::{ConnectTo, FollowRedirects, NameServer, Pattern, Redirects, Route, SiteSettings};
-use crate::target::Target;
+use crate::site::{Identity, OwnCa, Transport};
 
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(100);
 const LONGEST_INTERVAL: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -23,6 +24,8 @@ const LARGEST_BODY: u64 = 1 << 30;
 pub(super) struct Reader<'a> {
     /// What relative paths are relative to.
     folder: &'a Path,
+    /// Whether it reads for the service that does not check sites: files of the other need not be here.
+    pub(super) is_others: bool,
     /// Each file is read once, however many sites name it.
     pub(super) cas: HashMap<PathBuf, Option<Arc<OwnCa>>>,
     pub(super) identities: HashMap<(PathBuf, PathBuf), Option<Arc<Identity>>>,
@@ -68,9 +71,10 @@ fn schemes(kinds: &[Kind]) -> String {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(folder: Option<&'a Path>) -> Self {
+    pub(super) fn new(folder: &'a Path, is_others: bool) -> Self {
         Self {
-            folder: folder.unwrap_or(Path::new("")),
+            folder,
+            is_others,
             cas: HashMap::new(),
             identities: HashMap::new(),
             patterns: HashMap::new(),
@@ -124,7 +128,12 @@ impl<'a> Reader<'a> {
     /// The URL and name of a site written as a mapping at `path`.
     pub(super) fn target(&mut self, section: &mut Section, path: &str) -> (Option<Target>, Option<String>) {
         let place = section.place_of("url");
+        let at = section.place_of("name");
         let name = section.get_where("name", |text: &String| is_label(text), LABEL);
+        if name.as_deref().is_some_and(has_credentials) {
+            let message = "looks like a URL with credentials, and a name is published with each result";
+            self.refuse(&at, &format!("{path}.name"), message.into());
+        }
         let text = section.require::<String>("url", "what to check, such as https://example.com");
         let target = text.and_then(|text| match Target::parse(&text) {
             Ok(target) => Some(target),
@@ -179,11 +188,4 @@ fn send(section: &mut Section, place: Place<'_>) -> Option<Arc<str>> {
 /// The group that `section` names.
 pub(super) fn group(section: &mut Section) -> Option<String> {
     section.get_where("group", |text: &String| is_label(text), LABEL)
-}
-
-/// A name or a group: it stands in a Kafka key, in an index of the database and in one line of a table.
-pub(super) const LABEL: &str = "1 to 500 visible characters are allowed";
-
-pub(super) fn is_label(text: &str) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= 500 && !text.chars().any(char::is_control)
 }

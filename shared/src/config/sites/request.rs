@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use isitup_shared::config::{Scalar, Section};
-use isitup_shared::secret::Secret;
-use reqwest::Method;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use crate::config::{Found, Section, shown};
+use crate::secret::Secret;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 use super::settings::{Place, Reader};
-use crate::endpoint::Kind;
-use crate::site::Request;
-use crate::target::basic_authorization;
+use crate::site::endpoint::Kind;
+use crate::site::target::basic_authorization;
+use crate::site::{MethodName, Request};
 
 const KEYS: [&str; 12] = [
     "method",
@@ -31,17 +30,6 @@ const KEYS: [&str; 12] = [
 const MANAGED_HEADERS: [&str; 8] =
     ["connection", "content-length", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
 
-struct MethodName(Method);
-
-impl Scalar for MethodName {
-    const WHAT: &'static str = "a method: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS";
-
-    fn parse(text: &str) -> Option<Self> {
-        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&text);
-        Method::from_bytes(text.as_bytes()).ok().filter(|_| known).map(Self)
-    }
-}
-
 impl Reader<'_> {
     pub(super) fn request(&mut self, section: &mut Section, place: Place<'_>, base: &Request) -> Request {
         if !place.is_for(&[Kind::Http], section, &KEYS) {
@@ -51,7 +39,7 @@ impl Reader<'_> {
         let mut headers = self.headers(section, place.path, &base.headers);
         self.user_agent(section, place.path, &mut headers);
         self.authorization(section, place.path, &mut headers);
-        let body = section.secret("body").map(Arc::new).or_else(|| base.body.clone());
+        let body = section.secret("body").and_then(Found::read).map(Arc::new).or_else(|| base.body.clone());
         Request { method: method.unwrap_or_else(|| base.method.clone()), headers, body }
     }
 
@@ -62,7 +50,9 @@ impl Reader<'_> {
             match header(&name, &value) {
                 Ok((name, value)) => drop(headers.insert(name, value)),
                 // The value may be a secret, and so is not shown.
-                Err(message) => self.refuse(&place, &format!("{path}.headers.{name}"), message.to_owned()),
+                Err(message) => {
+                    self.refuse(&place, &format!("{path}.headers.{}", shown::key(&name)), message.to_owned());
+                }
             }
         }
         headers
@@ -83,7 +73,7 @@ impl Reader<'_> {
         let has_basic = section.contains("basic_auth");
         let mut basic = section.section("basic_auth");
         let username = basic.get::<String>("username");
-        let password = basic.secret("password");
+        let password = basic.secret("password").and_then(Found::read);
         basic.finish();
         let bearer = section.secret("bearer_token");
         match (has_basic, username, bearer) {
@@ -101,10 +91,16 @@ impl Reader<'_> {
                 let pair = format!("{username}:{}", password.as_ref().map_or("", Secret::expose));
                 headers.insert(AUTHORIZATION, basic_authorization(&pair));
             }
-            (false, _, Some(token)) => match header(AUTHORIZATION.as_str(), &format!("Bearer {}", token.expose())) {
-                Ok((name, value)) => drop(headers.insert(name, value)),
-                Err(message) => self.refuse(&section.place(), &format!("{path}.bearer_token"), message.to_owned()),
-            },
+            (false, _, Some(Found::Unread)) => {
+                // For what contradicts it; the consumer sends nothing.
+                headers.insert(AUTHORIZATION, HeaderValue::from_static("unread"));
+            }
+            (false, _, Some(Found::Read(token))) => {
+                match header(AUTHORIZATION.as_str(), &format!("Bearer {}", token.expose())) {
+                    Ok((name, value)) => drop(headers.insert(name, value)),
+                    Err(message) => self.refuse(&section.place(), &format!("{path}.bearer_token"), message.to_owned()),
+                }
+            }
             (false, _, None) => {}
         }
     }

@@ -3,10 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use isitup_shared::config::Scalar;
-use isitup_shared::secret::Secret;
-use reqwest::Method;
-use reqwest::header::HeaderMap;
+use crate::config::Scalar;
+use crate::secret::Secret;
+use http::Method;
+use http::header::HeaderMap;
 
 /// What is asked of an HTTP site.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +31,19 @@ impl Request {
     pub(super) fn secrets(&self) -> Vec<&[u8]> {
         let values = self.headers.values().map(|value| value.as_bytes());
         values.chain(self.body.as_ref().map(|body| body.expose().as_bytes())).collect()
+    }
+}
+
+/// A method by its name.
+pub(crate) struct MethodName(pub(crate) Method);
+
+impl Scalar for MethodName {
+    const WHAT: &'static str = "a method: GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS";
+    const HARMLESS: bool = true;
+
+    fn parse(text: &str) -> Option<Self> {
+        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"].contains(&text);
+        Method::from_bytes(text.as_bytes()).ok().filter(|_| known).map(Self)
     }
 }
 
@@ -69,6 +82,7 @@ pub(crate) struct FollowRedirects(pub(crate) u32);
 
 impl Scalar for FollowRedirects {
     const WHAT: &'static str = "true, false or how many to follow, 0 to 50";
+    const HARMLESS: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         match text {
@@ -131,6 +145,7 @@ impl IpFamily {
 
 impl Scalar for IpFamily {
     const WHAT: &'static str = "any, 4 or 6";
+    const HARMLESS: bool = true;
 
     fn parse(text: &str) -> Option<Self> {
         match text {

@@ -1,6 +1,6 @@
 //! Times in which a site may be down: its results are kept, and count for nothing.
 
-use isitup_shared::time::UtcTime;
+use crate::time::UtcTime;
 use jiff::civil::{DateTime, Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use isitup_shared::config::{Scalar, Section};
-use reqwest::header::HeaderName;
+use crate::config::{Scalar, Section, shown};
+use http::header::HeaderName;
 
 use super::settings::{Place, Reader};
-use crate::endpoint::Kind;
+use crate::site::endpoint::Kind;
 use crate::site::{DnsCodes, Expect, JsonExpectation, Pattern, StatusSet};
 
 impl Reader<'_> {
@@ -46,7 +46,7 @@ impl Reader<'_> {
         }
         let at = section.place_of("headers");
         for (name, pattern) in section.map("headers") {
-            let key = format!("{}.headers.{name}", place.path);
+            let key = format!("{}.headers.{}", place.path, shown::key(&name));
             let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
                 self.refuse(&at, &key, "is not the name of a header".into());
                 continue;
@@ -65,7 +65,7 @@ impl Reader<'_> {
                 }
                 None => {
                     let message = "is not a JSON pointer: write it like /status or /items/0/name";
-                    self.refuse(&at, &format!("{}.json.{pointer}", place.path), message.into());
+                    self.refuse(&at, &format!("{}.json.{}", place.path, shown::pointer(&pointer)), message.into());
                 }
             }
         }
@@ -101,7 +101,7 @@ impl Reader<'_> {
         match Pattern::new(pattern) {
             Ok(compiled) => Some(self.patterns.entry(pattern.to_owned()).or_insert(compiled).clone()),
             Err(reason) => {
-                self.refuse(place, key, format!("{pattern:?} is not a regular expression: {reason}"));
+                self.refuse(place, key, format!("{} is not a regular expression: {reason}", shown::text(pattern)));
                 None
             }
         }
