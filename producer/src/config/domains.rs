@@ -6,14 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use isitup_shared::config::{Entry, Section};
+use isitup_shared::event::Name;
 
 use super::contradictions::contradiction;
-use super::settings::{self, Place, Reader};
+use super::settings::{self, LABEL, Place, Reader, is_label};
 use crate::site::{Site, SiteSettings};
 use crate::target::{Target, redacted};
-
-/// In bytes: what an index of the database takes, with room to spare.
-const LONGEST_NAME: usize = 2000;
 
 /// What holds for sites: by their group, else by default.
 pub(super) struct Layers {
@@ -31,6 +29,9 @@ impl Layers {
         let mut groups = HashMap::new();
         for (name, mut section) in root.sections("groups") {
             let path = format!("groups.{name}");
+            if !is_label(&name) {
+                reader.refuse(&section.place(), &path, format!("a group's name: {LABEL}"));
+            }
             let place = Place { path: &path, kind: None };
             if section.contains("group") {
                 section.refuse("group", "a group has its own name");
@@ -163,9 +164,12 @@ impl List<'_, '_> {
     }
 
     fn add(&mut self, place: &str, path: &str, site: Site) {
-        if site.name.len() > LONGEST_NAME {
-            let message = "the URL is too long to be the site's name: write it as `url`, with a `name` beside it";
-            self.reader.refuse(place, path, message.into());
+        if Name::strict(&*site.name).is_err() {
+            let message = format!(
+                "the URL is too long to be the site's name, which has at most {} characters: write it as `url`, with a `name` beside it",
+                Name::MOST_CHARS
+            );
+            self.reader.refuse(place, path, message);
             return;
         }
         // A site without a name of its own is called by its URL as typed, where `/` may be left out: still the same site.

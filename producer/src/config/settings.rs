@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use isitup_shared::config::{ByteSize, Problem, Section};
+use isitup_shared::event::Name;
 use reqwest::header::HOST;
 
 use crate::checker::{Identity, OwnCa, Transport};
@@ -182,8 +183,8 @@ pub(super) fn group(section: &mut Section) -> Option<String> {
 }
 
 /// A name or a group: it stands in a Kafka key, in an index of the database and in one line of a table.
-pub(super) const LABEL: &str = "1 to 500 visible characters are allowed";
+pub(super) const LABEL: &str = "1 to 256 visible characters are allowed";
 
 pub(super) fn is_label(text: &str) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= 500 && !text.chars().any(char::is_control)
+    !text.trim().is_empty() && Name::strict(text).is_ok()
 }

@@ -39,7 +39,7 @@ fn each_mistake_in_a_site_is_told_with_file_line_key_value_and_what_is_allowed()
             "{max_body_size: 1}",
             r#"max_body_size: "1" is not a size: write a number with its unit, such as 512KiB, 1MiB or 1GiB"#,
         ),
-        (r#"{group: "a\0"}"#, r#"group: "a\0": 1 to 500 visible characters are allowed"#),
+        (r#"{group: "a\0"}"#, r#"group: "a\0": 1 to 256 visible characters are allowed"#),
         ("{group: [a]}", r"group: a list is not a text"),
         ("{headers: text}", r#"headers: "text" is not a mapping"#),
         ("{headers: {'a b': x}}", r"headers.a b: is not the name of a header"),
@@ -184,7 +184,7 @@ fn each_mistake_in_the_list_of_sites_is_told() {
         ),
         (
             "domains: [{url: a.test, name: ' '}]",
-            r#"config.yml:2: domains[0].name: " ": 1 to 500 visible characters are allowed"#,
+            r#"config.yml:2: domains[0].name: " ": 1 to 256 visible characters are allowed"#,
         ),
         (
             "domains: [{url: a.test, intervall: 1s}]",
@@ -216,7 +216,7 @@ fn each_mistake_in_the_list_of_sites_is_told() {
 #[test]
 fn a_url_that_is_too_long_to_be_a_name_needs_one_beside_it() {
     let url = format!("https://a.test/{}", "x".repeat(2000));
-    let expected = "config.yml:2: domains[0]: the URL is too long to be the site's name: write it as `url`, with a `name` beside it";
+    let expected = "config.yml:2: domains[0]: the URL is too long to be the site's name, which has at most 256 characters: write it as `url`, with a `name` beside it";
     assert_eq!(read(&format!("domains: ['{url}']")).unwrap_err(), expected);
     assert_eq!(read(&format!("domains: [{{url: '{url}', name: a}}]")).unwrap().sites.len(), 1);
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{ByteSize, Network, Problems, Scalar, Section, load};
+use crate::event::Name;
 
 /// What is logged, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,7 @@ impl ProducerConfig {
     pub fn read(root: &mut Section) -> Self {
         let mut section = root.section("producer");
         let location =
-            section.get_where("location", |name: &String| !name.trim().is_empty(), "a location must not be empty");
+            section.get_where("location", |name: &String| is_location(name), "1 to 256 visible characters are allowed");
         let workers = section.get_in("workers", 1..=10_000).unwrap_or(512);
         let mut spool = section.section("spool");
         let spool_config = SpoolConfig {
@@ -113,6 +114,11 @@ impl ProducerConfig {
             reference: reference.into_iter().map(|Reference(address)| address).collect(),
         }
     }
+}
+
+/// A location stands in every event, in indexes of the database and in one line of a table.
+fn is_location(name: &str) -> bool {
+    !name.trim().is_empty() && Name::strict(name).is_ok()
 }
 
 /// An address that answers while the network is well.

@@ -57,7 +57,7 @@ fn each_mistake_is_told_with_file_line_key_value_and_what_is_allowed() {
         ("producer: {workers: 0}", "config.yml:3: producer.workers: \"0\": 1 to 10000 is allowed"),
         ("producer: {workers: many}", "config.yml:3: producer.workers: \"many\" is not a whole number"),
         ("producer: {workers: [1]}", "config.yml:3: producer.workers: a list is not a whole number"),
-        ("producer: {location: ''}", "config.yml:3: producer.location: \"\": a location must not be empty"),
+        ("producer: {location: ''}", "config.yml:3: producer.location: \"\": 1 to 256 visible characters are allowed"),
         (
             "producer: {spool: {max_size: 1000}}",
             "config.yml:3: producer.spool.max_size: \"1000\" is not a size: write a number with its unit, such as 512KiB, 1MiB or 1GiB",
