@@ -122,14 +122,17 @@ fn print(out: &mut impl Write, message: &[u8]) -> io::Result<()> {
     };
     if message.starts_with(&AVRO_MARKER) {
         out.write_all(event.to_json().as_bytes())?;
-    } else if message.contains(&b'\n') || message.contains(&b'\r') {
-        // Someone else's JSON over several lines.
-        let value: serde_json::Value = serde_json::from_slice(message)?;
-        serde_json::to_writer(&mut *out, &value)?;
+    } else if !message.iter().all(|byte| matches!(byte, b' '..=b'~')) && holds_forbidden(message) {
+        // Someone else's JSON, over several lines, or with what a terminal obeys in fields that are not ours.
+        out.write_all(event.to_json().as_bytes())?;
     } else {
         out.write_all(message)?;
     }
     out.write_all(b"\n")
+}
+
+fn holds_forbidden(message: &[u8]) -> bool {
+    String::from_utf8_lossy(message).chars().any(event::is_forbidden)
 }
 
 #[cfg(test)]
@@ -152,6 +155,8 @@ mod tests {
         assert_eq!(printed(CHECK), format!("{CHECK}\n"));
         let spread = CHECK.replace("\"v\":1,", "\n  \"v\": 1,\n");
         assert_eq!(printed(&spread).lines().count(), 1);
+        let hostile = CHECK.replace("\"v\":1,", "\"v\":1,\"note\":\"\u{9b}31m\u{202e}\",");
+        assert!(!printed(&hostile).trim_end().chars().any(event::is_forbidden));
     }
 
     #[test]

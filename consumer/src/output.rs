@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
+use isitup_shared::event::is_forbidden;
 use jiff::Timestamp;
 
 /// A table without lines: the header and the rows, columns two spaces apart.
@@ -81,7 +82,7 @@ pub(crate) fn printable(text: &str) -> String {
         Some((end, _)) => (text.get(..end).unwrap_or(text), true),
         None => (text, false),
     };
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    let escape = |c: char| if is_forbidden(c) { c.escape_default().to_string() } else { c.to_string() };
     let escaped: String = shown.chars().map(escape).collect();
     if is_cut { escaped + "…" } else { escaped }
 }
@@ -105,5 +106,6 @@ mod tests {
     #[test]
     fn control_characters_from_outside_do_not_reach_the_terminal() {
         assert_eq!(printable("a\x1b[31mb\nc"), r"a\u{1b}[31mb\nc");
+        assert_eq!(printable("a\u{202e}b"), r"a\u{202e}b");
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
-use isitup_shared::event::{Body, ClockStep, Gap, GapReason, ProducerReport, ProducerState};
+use isitup_shared::event::{Body, ClockStep, Gap, GapReason, Name, ProducerReport, ProducerState, SiteNames};
 use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
@@ -28,8 +28,6 @@ const GRAIN: Duration = Duration::from_millis(4);
 const TICK: Duration = Duration::from_secs(1);
 /// How long checks in flight may go on after the end of the schedule.
 const GRACE: Duration = Duration::from_secs(5);
-/// Sites named in one gap event, so that it stays far below what Kafka takes as one message.
-const MOST_SITES_IN_GAP: usize = 1000;
 
 /// What the producer says of itself.
 #[derive(Clone, Debug)]
@@ -280,10 +278,10 @@ impl Dispatcher {
         for (reason, missed) in std::mem::take(&mut self.missed) {
             log::warn!("{} sites had slots that were not checked ({reason}); they are declared", missed.sites.len());
             let sites: Vec<(Arc<str>, UtcTime)> = missed.sites.into_iter().collect();
-            for chunk in sites.chunks(MOST_SITES_IN_GAP) {
-                let names = chunk.iter().map(|(site, _)| site.to_string()).collect();
+            for chunk in sites.chunks(SiteNames::MOST) {
+                let names = chunk.iter().map(|(site, _)| Name::from(&**site)).collect::<Vec<_>>().try_into().ok();
                 let closes = chunk.iter().map(|(_, slot)| *slot).collect();
-                self.declare(Gap::of_span(reason, missed.from, missed.to, Some(names)), closes);
+                self.declare(Gap::of_span(reason, missed.from, missed.to, names), closes);
             }
         }
     }
@@ -299,7 +297,7 @@ impl Dispatcher {
 
     fn report_at(&self, state: ProducerState, at: UtcTime) {
         let Identification { config_hash, site_count } = self.identification.clone();
-        let version = env!("CARGO_PKG_VERSION").to_owned();
+        let (config_hash, version) = (config_hash.into(), env!("CARGO_PKG_VERSION").into());
         let report = ProducerReport { state, at, site_count, config_hash, version };
         self.intake.put(self.intake.draft(&Body::Producer(report)), Vec::new());
     }

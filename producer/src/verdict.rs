@@ -81,7 +81,8 @@ impl Jury {
         if check.prober_fault.is_none() && ran_out_of_time && queued > TOO_BUSY {
             let seconds = queued.as_millis() / 100;
             let waited = format!("{}.{} s", seconds / 10, seconds % 10);
-            check.prober_fault = Some(format!("this machine was too busy: the check waited {waited} for a thread"));
+            check.prober_fault =
+                Some(format!("this machine was too busy: the check waited {waited} for a thread").into());
         }
         check
     }

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use isitup_shared::event::{Body, Check, Draft, FailureKind, Gap, GapReason};
+use isitup_shared::event::{Body, Check, Draft, FailureKind, Gap, GapReason, Name};
 use isitup_shared::time::UtcTime;
 
 use crate::checker::{Checker, Trust};
@@ -269,7 +269,7 @@ impl Worker<'_> {
                 log::error!("the check of {} panicked: a defect in isitup; its slot is declared a gap", site.name);
                 metrics.panics.inc();
                 self.checker = Checker::new(&self.pool.trust);
-                let sites = Some(vec![site.name.to_string()]);
+                let sites = Some([Name::from(&*site.name)].into());
                 vec![self.intake.draft(&Body::Gap(Gap::of_span(GapReason::Overrun, job.slot, job.slot, sites)))]
             }
         };

@@ -47,7 +47,7 @@ impl Events {
         let total = 20_000 + seq * 7919 % 50_000;
         let url = format!("https://www.site-{site:04}.example/status");
         Check {
-            group: Some(format!("group-{}", site % 10)),
+            group: Some(format!("group-{}", site % 10).into()),
             started_at: scheduled_at.after(Duration::from_micros(900)),
             finished_at: scheduled_at.after(Duration::from_micros(900 + total)),
             outcome: outcome(slot, site),
@@ -55,7 +55,7 @@ impl Events {
             body_matched: Some(true),
             body_bytes: Some(14_321 + seq % 100),
             http_version: Some("HTTP/1.1".into()),
-            remote_addr: Some(format!("192.0.2.{}:443", site % 250)),
+            remote_addr: Some(format!("192.0.2.{}:443", site % 250).into()),
             timings_us: Timings {
                 dns: Some(total / 20),
                 connect: Some(total / 5),
@@ -65,10 +65,10 @@ impl Events {
                 total,
             },
             certificate_expires_at: Some(self.begin.after(Duration::from_secs(60 * 24 * 3600))),
-            certificate_subject: Some(format!("CN=www.site-{site:04}.example")),
+            certificate_subject: Some(format!("CN=www.site-{site:04}.example").into()),
             certificate_issuer: Some("C=US, O=Let's Encrypt, CN=R11".into()),
             queue_us: Some(40 + seq % 50),
-            config_hash: format!("{site:016x}"),
+            config_hash: format!("{site:016x}").into(),
             ..Check::up(url.clone(), url, scheduled_at)
         }
     }

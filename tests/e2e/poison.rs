@@ -36,13 +36,16 @@ fn poisons_of_any_kind(producer: Uuid) -> Vec<(Vec<u8>, &'static str)> {
     let mut poisons = vec![
         (random(1), ""),
         (random(64), ""),
-        (random(900_000), "UTF-8"),
+        (random(900_000), "900000 bytes long"),
+        (random(200_000), "UTF-8"),
         (vec![0], "not an event"),
         (vec![0; 4096], "not an event"),
         (b"null".to_vec(), "not an event"),
         (b"\"check\"".to_vec(), "not an event"),
-        (deep.into_bytes(), "not an event"),
-        (with(valid(), "site", json!("x".repeat(900_000))), ""),
+        (deep.into_bytes(), "at most 262144"),
+        (with(valid(), "site", json!("x".repeat(900_000))), "at most 262144"),
+        (with(valid(), "site", json!("x".repeat(200_000))), "site: 200000 bytes long"),
+        (with(valid(), "location", json!("x".repeat(257))), "location: longer than 256 characters"),
         (with(valid(), "v", json!("1")), ""),
         (with(valid(), "v", json!(1.5)), ""),
         (with(valid(), "type", json!(null)), ""),
@@ -65,10 +68,17 @@ fn poisons_of_few(producer: Uuid) -> Vec<(Vec<u8>, &'static str)> {
         (with(valid(), "confirmation", json!(u32::MAX)), "out of range"),
         (with(valid(), "queue_us", json!(u64::MAX)), "out of range"),
         (with(valid(), "hops", json!([{"url": "http://a/", "timings_us": {"total": u64::MAX}}])), "out of range"),
-        (with(valid(), "hops", json!([{"url": "http://a\0/", "timings_us": {"total": 1}}])), ""),
+        (
+            with(valid(), "hops", json!([{"url": "http://a\0/", "timings_us": {"total": 1}}])),
+            "hops[0].url: holds U+0000",
+        ),
+        (
+            with(valid(), "hops", json!(vec![json!({"url": "http://a/", "timings_us": {"total": 1}}); 12])),
+            "hops: more than 11",
+        ),
         (with(valid(), "further_failures", json!([{"kind": "rumour", "detail": "-"}])), "not an event"),
-        (with(valid(), "certificate_subject", json!("CN=\0")), ""),
-        (with(valid(), "prober_fault", json!("\0")), ""),
+        (with(valid(), "certificate_subject", json!("CN=\u{1b}[31m")), "certificate_subject: holds U+001B"),
+        (with(valid(), "prober_fault", json!("\0")), "prober_fault: holds U+0000"),
     ]
 }
 
@@ -85,9 +95,9 @@ fn poisons_of_every_check(producer: Uuid) -> Vec<(Vec<u8>, &'static str)> {
         (with(valid(), "v", json!(7)), "version 7"),
         (with(valid(), "v", json!(0)), "version 0"),
         (with(valid(), "type", json!("rumour")), "rumour"),
-        (with(valid(), "site", json!("a\0b")), ""),
-        (with(valid(), "location", json!("\0")), ""),
-        (with(valid(), "config_hash", json!("\0")), ""),
+        (with(valid(), "site", json!("a\0b")), "site: holds U+0000"),
+        (with(valid(), "location", json!("\0")), "location: holds U+0000"),
+        (with(valid(), "config_hash", json!("\u{202e}")), "config_hash: holds U+202E"),
         (with(valid(), "scheduled_at", json!("9999-06-01T00:00:00.000000Z")), "ahead"),
         (with(valid(), "scheduled_at", json!("9999-12-31T23:59:59.999999Z")), ""),
         (with(valid(), "scheduled_at", json!("2001-01-01T00:00:00.000000Z")), "older"),
@@ -97,6 +107,7 @@ fn poisons_of_every_check(producer: Uuid) -> Vec<(Vec<u8>, &'static str)> {
         (with(valid(), "status", json!(70_000)), "not an event"),
         (with(valid(), "body_bytes", json!(u64::MAX)), "out of range"),
         (with(valid(), "redirects", json!(u32::MAX)), "out of range"),
+        (with(valid(), "seq", json!(1_u64 << 62)), "seq 4611686018427387904"),
         (with(valid(), "outcome", json!("sideways")), "not an event"),
         (with(valid(), "producer_id", json!("nobody")), "not an event"),
         (with(valid(), "seq", json!(0)), "seq 0"),
@@ -175,8 +186,9 @@ fn a_flood_of_poison_does_not_stall_the_partition_behind_it() {
     let (topic, producer) = (pipeline.topic(), Uuid::new_v4());
     topic.create();
     // Only the database finds these; each must be searched for among its neighbours.
-    let mut messages: Vec<Vec<u8>> =
-        (0..300).map(|number| with(check(producer, 10_000 + number), "site", json!("a\0b"))).collect();
+    let mut messages: Vec<Vec<u8>> = (0..300)
+        .map(|number| with(check(producer, 10_000 + number), "finished_at", json!("-009999-01-02T00:00:00.000000Z")))
+        .collect();
     messages.push(check(producer, 1).to_string().into_bytes());
     topic.send(0, &messages);
     let _consumer = pipeline.consumer();

@@ -365,8 +365,9 @@ fn examine(cuts: &[Cut], trace: &Trace, told: &Told) -> Vec<String> {
 
 /// Sites whose results are long, so that segments are soon full.
 fn wordy<'a>(pipeline: Pipeline<'a>, site: &site::Site) -> Pipeline<'a> {
-    let url = format!("{}{}", site.url(), "x".repeat(7000));
-    (0..20).fold(pipeline.every(Duration::from_millis(200)), |pipeline, n| pipeline.site(&format!("wordy {n}"), &url))
+    // Each backslash of a query takes two bytes in JSON.
+    let url = format!("{}?{}", site.url(), "\\".repeat(2000));
+    (0..40).fold(pipeline.every(Duration::from_millis(200)), |pipeline, n| pipeline.site(&format!("wordy {n}"), &url))
 }
 
 /// In plaintext on every lane: what goes to Kafka is read from the calls that send it.

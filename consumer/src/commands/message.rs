@@ -34,10 +34,9 @@ pub(super) fn beginning(raw: &[u8]) -> String {
     }
 }
 
-/// Control characters and those that turn the direction of writing, as JSON writes them.
+/// The characters that no text of an event may hold, as JSON writes them.
 fn harmless(c: char) -> String {
-    let is_harmful = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if c == '\n' || !(c.is_control() || is_harmful) { c.into() } else { format!("\\u{:04x}", u32::from(c)) }
+    if c == '\n' || !event::is_forbidden(c) { c.into() } else { format!("\\u{:04x}", u32::from(c)) }
 }
 
 /// Offset, bytes in hexadecimal, and those of them that are ASCII.

@@ -51,7 +51,7 @@ mod tests {
     fn a_slot_is_down_only_when_nothing_speaks_against_it() {
         let good = || Check::up("site", "https://site/", UtcTime::EPOCH);
         let failed = || Check { outcome: Outcome::down(FailureKind::Status, "500"), ..good() };
-        let prober_fault = || Some("no network".to_owned());
+        let prober_fault = || Some("no network".into());
         let cases = [
             (good(), Verdict::Up),
             (failed(), Verdict::Down),

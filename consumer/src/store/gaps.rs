@@ -18,8 +18,10 @@ pub fn insert_event(tx: &mut Tx<'_>, envelope: &Envelope, gap: &Gap) -> Result<I
     let span = gap.span.as_ref();
     let (from, to) = (span.map(|span| PgTime(span.from)), span.map(|span| PgTime(span.to)));
     let sites = span.and_then(|span| span.sites.as_ref());
+    let sites: Option<Vec<&str>> = sites.map(|sites| sites.iter().map(|site| &**site).collect());
+    let location = envelope.location.as_str();
     let params: &[&(dyn postgres::types::ToSql + Sync)] =
-        &[&envelope.producer_id, &seq, &envelope.location, &reason, &first, &last, &from, &to, &sites];
+        &[&envelope.producer_id, &seq, &location, &reason, &first, &last, &from, &to, &sites];
     let inserted = tx.execute(
         r#"INSERT INTO gap (producer_id, seq, location, reason, first_seq, last_seq, "from", "to", sites)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING"#,

@@ -139,13 +139,13 @@ pub fn report(tx: &mut Tx<'_>, envelope: &Envelope, report: &ProducerReport) -> 
          WHERE producer_id = $1 AND (reported_seq IS NULL OR reported_seq < $3)",
         &[
             &envelope.producer_id,
-            &envelope.location,
+            &envelope.location.as_str(),
             &big(envelope.seq),
             &PgTime(report.at),
             &report.state.as_str(),
             &big(report.site_count),
-            &report.config_hash,
-            &report.version,
+            &report.config_hash.as_str(),
+            &report.version.as_str(),
         ],
     )?;
     Ok(())

@@ -1,19 +1,17 @@
 //! What a check tells of a certificate.
 
+use isitup_shared::event::Name;
 use isitup_shared::time::UtcTime;
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::X509Name;
 
-/// Longer names are cut: nobody reads them, and a hostile server could send any amount.
-const LONGEST_NAME: usize = 200;
-
 /// The certificate of a chain that expires first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Certificate {
     pub(super) expires_at: UtcTime,
-    pub(super) subject: String,
-    pub(super) issuer: String,
+    pub(super) subject: Name,
+    pub(super) issuer: Name,
     /// Whether the chain's leaf has itself as its issuer.
     pub(super) is_leaf_self_issued: bool,
 }
@@ -55,10 +53,6 @@ fn not_after(certificate: &X509Certificate<'_>) -> i64 {
     certificate.validity().not_after.timestamp()
 }
 
-fn name(name: &X509Name<'_>) -> String {
-    let text: String = name.to_string().chars().filter(|c| !c.is_control()).take(LONGEST_NAME + 1).collect();
-    match text.char_indices().nth(LONGEST_NAME) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+fn name(name: &X509Name<'_>) -> Name {
+    name.to_string().into()
 }

@@ -39,7 +39,7 @@ impl Dial<'_> {
                 if let [sole] = addresses.as_slice() {
                     found.remote_addr = Some(*sole);
                 }
-                found.prober_fault = is_of_machine.then(|| detail.clone());
+                found.prober_fault = is_of_machine.then(|| detail.as_str().into());
                 found.fail(kind, detail);
                 None
             }
@@ -74,7 +74,7 @@ impl Dial<'_> {
             Some(Err(LookupError::Denied(detail))) => found.fail(FailureKind::InvalidUrl, words::short(&detail)),
             Some(Err(LookupError::Unresolved(detail))) => found.fail(FailureKind::Dns, words::short(&detail)),
             Some(Err(LookupError::Busy(detail))) => {
-                found.prober_fault = Some(detail.clone());
+                found.prober_fault = Some(detail.as_str().into());
                 found.fail(FailureKind::Dns, detail);
             }
             None => {

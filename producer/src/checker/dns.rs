@@ -26,7 +26,7 @@ pub(super) fn probe(dial: &Dial<'_>, question: &Question) -> Findings {
     match answer {
         Ok(answer) => {
             found.judge_records(&dial.site.settings.expect, &answer.code, &answer.records);
-            found.dns_code = Some(answer.code);
+            found.dns_code = Some(answer.code.into());
         }
         Err(error) => fail(dial, question, &mut found, error),
     }
@@ -43,7 +43,7 @@ fn fail(dial: &Dial<'_>, question: &Question, found: &mut Findings, error: NoAns
         }
         NoAnswer::Broken(error) => {
             let (kind, detail) = failure::of_connect(&error, &question.server.to_string());
-            found.prober_fault = failure::is_of_machine(&error).then(|| detail.clone());
+            found.prober_fault = failure::is_of_machine(&error).then(|| detail.as_str().into());
             found.fail(kind, detail);
         }
     }

@@ -121,7 +121,7 @@ pub(super) fn of_request(error: &reqwest::Error, step: &Step<'_>, certificate: O
             Phase::FirstByte => (FailureKind::Protocol, protocol::of_head(error)),
         }
     };
-    Failure { kind, detail }
+    Failure { kind, detail: detail.into() }
 }
 
 /// The kind of failure where an address cannot be, or must not be, requested.
@@ -158,7 +158,7 @@ pub(super) fn of_body(unread: &Unread, most: u64, timeout: Duration) -> Failure 
             (FailureKind::Timeout, format!("the body did not end within {}", words::duration(timeout)))
         }
     };
-    Failure { kind, detail }
+    Failure { kind, detail: detail.into() }
 }
 
 /// Whether TLS alone misses a farewell of the server. Many close without one, and no browser minds.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use isitup_shared::event::{Failure, FailureKind, HopReport};
+use isitup_shared::event::{Detail, Failure, FailureKind, Hops, Label, ShownUrl};
 
 use super::certificate::Certificate;
 use super::judge::Unmet;
@@ -21,11 +21,11 @@ pub(super) struct Findings {
     pub(super) body_matched: Option<bool>,
     pub(super) redirects: u32,
     /// Where redirects led, without credentials; absent where there were none.
-    pub(super) final_url: Option<String>,
-    /// The requests one by one, where redirects were followed.
-    pub(super) hops: Vec<HopReport>,
+    pub(super) final_url: Option<ShownUrl>,
+    /// The requests one by one, where redirects were followed; of too many the first ones and the last.
+    pub(super) hops: Hops,
     /// The answer code of a name server.
-    pub(super) dns_code: Option<String>,
+    pub(super) dns_code: Option<Label>,
     pub(super) phases: Phases,
     pub(super) total: Duration,
     /// What ended the check before its time.
@@ -33,7 +33,7 @@ pub(super) struct Findings {
     /// Whether something did, also after the failure has been told.
     pub(super) has_failed: bool,
     /// Why a failure says nothing about the site: something was wrong on this machine.
-    pub(super) prober_fault: Option<String>,
+    pub(super) prober_fault: Option<Detail>,
     /// What was not as expected.
     pub(super) unmet: Vec<Unmet>,
     /// Whether status and headers were held against what is expected.
@@ -53,12 +53,13 @@ impl Findings {
     /// A check that this machine could not go on with.
     pub(super) fn impossible_now(&mut self, reason: String) {
         self.status = None;
+        let reason = Detail::from(reason);
         self.prober_fault = Some(reason.clone());
         self.fail(FailureKind::ConnectRefused, reason);
     }
 
     /// The check ended here.
-    pub(super) fn fail(&mut self, kind: FailureKind, detail: impl Into<String>) {
+    pub(super) fn fail(&mut self, kind: FailureKind, detail: impl Into<Detail>) {
         self.failed(Failure { kind, detail: detail.into() });
     }
 

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use isitup_shared::event::{Failure, FailureKind};
+use isitup_shared::event::{Detail, Failure, FailureKind, FurtherFailures};
 use isitup_shared::time::UtcTime;
 use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub(super) struct Unmet {
 
 impl Findings {
     fn miss(&mut self, which: Which, kind: FailureKind, detail: String) {
-        self.unmet.push(Unmet { which, failure: Failure { kind, detail } });
+        self.unmet.push(Unmet { which, failure: Failure { kind, detail: detail.into() } });
     }
 
     /// Judges the head of an answer.
@@ -134,6 +134,18 @@ impl Findings {
     }
 }
 
+/// `failures` as an event takes them: where they are too many, the last one says how many more there are.
+pub(super) fn bounded(mut failures: Vec<Failure>) -> FurtherFailures {
+    let more = failures.len().saturating_sub(FurtherFailures::MOST - 1);
+    if more > 1 {
+        failures.truncate(FurtherFailures::MOST);
+        if let Some(last) = failures.last_mut() {
+            last.detail = format!("{more} more expectations were not met").into();
+        }
+    }
+    failures.try_into().unwrap_or_default()
+}
+
 /// Addresses are compared as such, all else without case and closing dots.
 fn is_same_record(one: &str, other: &str) -> bool {
     if let (Ok(one), Ok(other)) = (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
@@ -176,7 +188,7 @@ fn rounded(left: Duration) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// What was expected, in words.
-    pub expected: String,
+    pub expected: Detail,
     /// Why it was not met; absent where it was, or where the check ended before that could be judged.
     pub failure: Option<Failure>,
     /// False where the check ended before it could be judged.
@@ -188,7 +200,7 @@ pub(super) fn verdicts(kind: Kind, expect: &Expect, found: &Findings) -> Vec<Ver
     let verdict = |(which, expected): (Which, String)| {
         let failure = found.unmet.iter().find(|unmet| unmet.which == which).map(|unmet| unmet.failure.clone());
         let is_known = failure.is_some() || found.is_judged(which);
-        Verdict { expected, failure, is_known }
+        Verdict { expected: expected.into(), failure, is_known }
     };
     expectations(kind, expect).into_iter().map(verdict).collect()
 }

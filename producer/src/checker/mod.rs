@@ -31,7 +31,7 @@ mod words;
 
 use std::time::Instant;
 
-use isitup_shared::event::{Check, Outcome};
+use isitup_shared::event::{Check, Label, Name, Outcome};
 use isitup_shared::time::UtcTime;
 
 use crate::endpoint::Endpoint;
@@ -119,17 +119,17 @@ fn report(site: &Site, found: &mut Findings, scheduled_at: UtcTime, started_at: 
     // A redirect may have led from a plain site to one that is encrypted.
     let insecure = site.settings.transport.tls.insecure && (site.endpoint.is_encrypted() || certificate.is_some());
     Check {
-        group: site.settings.group.as_deref().map(str::to_owned),
+        group: site.settings.group.as_deref().map(Name::from),
         started_at,
         // Measured by the monotonic clock: a step of the wall clock must not make a check end before it began.
         finished_at: started_at.after(found.total),
         outcome,
-        further_failures: failures.collect(),
+        further_failures: judge::bounded(failures.collect()),
         status: found.status,
         body_matched: found.body_matched,
         body_bytes: found.body_bytes,
-        http_version: found.http_version.map(str::to_owned),
-        remote_addr: found.remote_addr.map(|address| address.to_string()),
+        http_version: found.http_version.map(Label::from),
+        remote_addr: found.remote_addr.map(|address| address.to_string().into()),
         final_url: found.final_url.take(),
         redirects: found.redirects,
         timings_us: found.phases.with_total(found.total),
@@ -140,7 +140,7 @@ fn report(site: &Site, found: &mut Findings, scheduled_at: UtcTime, started_at: 
         insecure,
         dns_code: found.dns_code.clone(),
         prober_fault: found.prober_fault.take(),
-        config_hash: site.config_hash.to_string(),
+        config_hash: (&*site.config_hash).into(),
         ..Check::up(&*site.name, &*site.shown_url, scheduled_at)
     }
 }

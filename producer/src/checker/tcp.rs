@@ -73,7 +73,7 @@ fn read(dial: &Dial<'_>, stream: &mut TcpStream, found: &mut Findings) {
             found.judge_text(&settings.expect, &String::from_utf8_lossy(&said));
             found.is_text_judged = true;
             if let (Err(_), Some(unmet)) = (end, found.unmet.iter_mut().find(|unmet| unmet.which == Which::Body)) {
-                unmet.failure.detail += &format!(" within {}", dial.within());
+                unmet.failure.detail = format!("{} within {}", unmet.failure.detail, dial.within()).into();
             }
         }
     }

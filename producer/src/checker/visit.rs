@@ -72,7 +72,7 @@ pub(super) fn visit(clients: &mut Clients, site: &Site, url: &Url, began: Instan
     visit.end_hop();
     if visit.found.redirects > 0 {
         visit.report_hop();
-        visit.found.final_url = Some(visit.request.url.to_string());
+        visit.found.final_url = Some(visit.request.url.as_str().into());
     }
     visit.found
 }
@@ -285,10 +285,10 @@ impl Visit<'_> {
 
     /// Keeps the hop that ended for the report, and forgets its phases.
     fn report_hop(&mut self) {
-        self.found.hops.push(HopReport {
-            url: self.request.url.to_string(),
+        self.found.hops.push_or_replace_last(HopReport {
+            url: self.request.url.as_str().into(),
             status: self.found.status,
-            remote_addr: self.found.remote_addr.map(|address| address.to_string()),
+            remote_addr: self.found.remote_addr.map(|address| address.to_string().into()),
             timings_us: mem::take(&mut self.hop).with_total(self.hop_began.elapsed()),
         });
     }

@@ -78,8 +78,8 @@ fn headline(site: &Site, check: &Check, look: &Look) -> String {
 fn answer(check: &Check) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
     parts.extend(check.status.map(|status| status.to_string()));
-    parts.extend(check.dns_code.clone());
-    parts.extend(check.http_version.clone());
+    parts.extend(check.dns_code.as_deref().map(str::to_owned));
+    parts.extend(check.http_version.as_deref().map(str::to_owned));
     parts.extend(check.remote_addr.as_ref().map(|address| format!("from {address}")));
     parts.extend(check.body_bytes.map(|bytes| format!("{bytes} bytes")));
     (!parts.is_empty()).then(|| field("answer", &parts.join(", ")))
@@ -244,7 +244,7 @@ mod tests {
             remote_addr: None,
             timings_us: Timings { connect: Some(total / 2), first_byte: Some(total / 2), total, ..Timings::default() },
         };
-        let hops = vec![hop("http://a.test/", 302, 60_000), hop("http://b.test/", 200, 40_000)];
+        let hops = [hop("http://a.test/", 302, 60_000), hop("http://b.test/", 200, 40_000)].into();
         let check = Check { hops, redirects: 1, certificate_expires_at: None, ..check() };
         insta::assert_snapshot!(rendered(None, check, Vec::new()), @"
         up    https://a.test

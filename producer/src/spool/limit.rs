@@ -5,16 +5,13 @@ use std::io;
 use std::sync::atomic::Ordering;
 
 use isitup_shared::crash_point;
-use isitup_shared::event::{self, Body, Draft, Gap, GapReason, Rank, SeqRange, TimeSpan};
+use isitup_shared::event::{self, Body, Draft, Gap, GapReason, Name, Rank, SeqRange, TimeSpan};
 use isitup_shared::time::UtcTime;
 
 use super::loss;
 use super::record::Stored;
 use super::segment::{self, Segment};
 use super::writer::Writer;
-
-/// A gap over more sites names none, and means all.
-const MOST_SITES_IN_GAP: usize = 1000;
 
 impl Writer {
     /// While the spool is too large, drops the oldest results that say nothing but "up", then the oldest of any kind,
@@ -76,15 +73,16 @@ fn gaps_over(dropped: &[Stored]) -> Vec<Gap> {
 }
 
 fn gap_over(first: u64, last: u64, events: &[Stored]) -> Gap {
-    let (slots, sites): (BTreeSet<UtcTime>, BTreeSet<String>) = events.iter().filter_map(slot_of).unzip();
+    let (slots, sites): (BTreeSet<UtcTime>, BTreeSet<Name>) = events.iter().filter_map(slot_of).unzip();
     let span = slots.first().zip(slots.last()).map(|(&from, &to)| {
-        let sites = (sites.len() <= MOST_SITES_IN_GAP).then(|| sites.into_iter().collect());
+        // A gap over more sites than one event can name names none, and means all.
+        let sites = sites.into_iter().collect::<Vec<_>>().try_into().ok();
         TimeSpan { from, to, sites }
     });
     Gap { reason: GapReason::SpoolFull, seqs: Some(SeqRange { first, last }), span }
 }
 
-fn slot_of(event: &Stored) -> Option<(UtcTime, String)> {
+fn slot_of(event: &Stored) -> Option<(UtcTime, Name)> {
     match event::decode(&event.message).ok()?.body {
         Body::Check(check) => Some((check.scheduled_at, check.site)),
         _ => None,

@@ -18,7 +18,10 @@ fn a_well_answer_is_up_with_all_that_is_known_of_it() {
     assert_eq!(failure(&check), "up");
     assert_eq!((check.site.as_str(), check.url.as_str()), (check.url.as_str(), &*format!("http://{address}/?q=1")));
     assert_eq!((check.status, check.body_bytes, check.body_matched), (Some(200), Some(5), Some(true)));
-    assert_eq!((check.http_version.as_deref(), check.remote_addr), (Some("HTTP/1.1"), Some(address.to_string())));
+    assert_eq!(
+        (check.http_version.as_deref(), check.remote_addr),
+        (Some("HTTP/1.1"), Some(address.to_string().into()))
+    );
     assert_eq!((check.redirects, check.final_url, check.certificate_expires_at), (0, None, None));
     let timings = check.timings_us;
     assert_eq!((timings.dns, timings.tls), (None, None), "an address needs no resolver, and http no TLS");
@@ -31,7 +34,7 @@ fn a_well_answer_is_up_with_all_that_is_known_of_it() {
 fn a_name_is_resolved_and_its_time_told() {
     let address = answering(ok("", "hello"));
     let check = check(&format!("http://site.test:{}", address.port()), patient());
-    assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(address.to_string())));
+    assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(address.to_string().into())));
     assert!(check.timings_us.dns.is_some());
 }
 

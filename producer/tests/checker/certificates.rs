@@ -124,7 +124,7 @@ fn a_certificate_that_is_refused_says_why_and_its_end_is_told_nonetheless() {
         assert_eq!(failure(&check), expected);
         assert!(check.certificate_expires_at.unwrap().to_string().starts_with(end), "{check:?}");
         assert!(check.timings_us.tls.is_some() && check.timings_us.first_byte.is_none(), "{:?}", check.timings_us);
-        assert_eq!(check.remote_addr, Some(address.to_string()));
+        assert_eq!(check.remote_addr, Some(address.to_string().into()));
     }
 }
 

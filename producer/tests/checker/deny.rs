@@ -72,7 +72,7 @@ fn of_several_addresses_of_a_name_only_those_that_are_let_through_are_used() {
         .denying(&[Network::parse("private").unwrap()]);
     for url in [format!("http://two.test:{}", well.port()), format!("tcp://two.test:{}", well.port())] {
         let check = check_by(&trust, &url, hasty());
-        assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(well.to_string())));
+        assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(well.to_string().into())));
     }
 }
 

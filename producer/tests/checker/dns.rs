@@ -43,7 +43,10 @@ fn an_answer_is_up_with_its_code_and_phases() {
     let server = zone();
     let check = dns(server, "four.test", patient());
     assert_eq!((failure(&check).as_str(), check.dns_code.as_deref()), ("up", Some("NOERROR")));
-    assert_eq!((phases(&check.timings_us).as_str(), check.remote_addr), ("first_byte", Some(server.to_string())));
+    assert_eq!(
+        (phases(&check.timings_us).as_str(), check.remote_addr),
+        ("first_byte", Some(server.to_string().into()))
+    );
     let by_name = crate::server::check(&format!("dns://ns.test:{}/four.test", server.port()), patient());
     assert_eq!((failure(&by_name).as_str(), phases(&by_name.timings_us).as_str()), ("up", "dns first_byte"));
 }

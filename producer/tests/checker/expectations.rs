@@ -184,7 +184,7 @@ fn an_examination_tells_of_each_expectation_whether_it_was_met() {
         let how = match &verdict.failure {
             None if verdict.is_known => "met".to_owned(),
             None => "unknown".to_owned(),
-            Some(failure) => failure.detail.clone(),
+            Some(failure) => failure.detail.to_string(),
         };
         format!("{}: {how}", verdict.expected)
     };

@@ -35,7 +35,11 @@ fn each_hop_is_told_with_its_own_phases_and_they_sum_up() {
     let trust = trusting(vec![authority.certificate.clone()]);
     let check = check_by(&trust, &format!("http://user:s3cret@{begin}/begin"), patient());
     assert_eq!((failure(&check).as_str(), check.redirects), ("up", 2));
-    let told: Vec<_> = check.hops.iter().map(|hop| (hop.url.clone(), hop.status, hop.remote_addr.clone())).collect();
+    let told: Vec<_> = check
+        .hops
+        .iter()
+        .map(|hop| (hop.url.to_string(), hop.status, hop.remote_addr.as_deref().map(str::to_owned)))
+        .collect();
     let hop = |url: String, status, address: std::net::SocketAddr| (url, Some(status), Some(address.to_string()));
     assert_eq!(
         told,

@@ -4,6 +4,7 @@
 
 mod answers;
 mod bombs;
+mod bounds;
 mod certificates;
 mod chains;
 mod cookies;

@@ -34,7 +34,7 @@ fn a_plain_site_is_requested_through_its_proxy() {
     let (proxy, heads) = http_proxy(site);
     let check = check("http://site.invalid/x?y", behind(format!("http://user:s3cret@{proxy}"), &[]));
     assert_eq!((failure(&check).as_str(), check.status, check.body_bytes), ("up", Some(200), Some(5)));
-    assert_eq!(check.remote_addr, Some(proxy.to_string()), "it is the proxy that answers");
+    assert_eq!(check.remote_addr, Some(proxy.to_string().into()), "it is the proxy that answers");
     let head = heads.lock().unwrap().concat().to_lowercase();
     assert!(head.starts_with("get http://site.invalid/x?y http/1.1\r\n"), "{head}");
     assert!(head.contains("proxy-authorization: basic dxnlcjpzm2nyzxq=\r\n"), "{head}");

@@ -18,7 +18,7 @@ fn a_redirect_is_followed_and_told() {
         assert_eq!((check.status, check.redirects), (Some(200), 1));
         assert_eq!(check.final_url.as_deref(), Some(&*format!("http://{end}/end")));
         assert_eq!(check.url, format!("http://{begin}/begin"));
-        assert_eq!(check.remote_addr, Some(end.to_string()));
+        assert_eq!(check.remote_addr, Some(end.to_string().into()));
     }
 }
 

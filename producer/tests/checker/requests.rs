@@ -181,7 +181,7 @@ fn another_address_can_stand_in_for_that_of_the_host() {
     let settings = |port| SiteSettings { route: Route { connect_to: to(port), ..Route::default() }, ..patient() };
     let elsewhere = check("http://nowhere.test:81/x", settings(Some(address.port())));
     assert_eq!((failure(&elsewhere).as_str(), elsewhere.redirects), ("up", 1));
-    assert_eq!(elsewhere.remote_addr, Some(address.to_string()));
+    assert_eq!(elsewhere.remote_addr, Some(address.to_string().into()));
     assert_eq!(elsewhere.final_url.as_deref(), Some("http://nowhere.test:81/next"));
     for request in &*requests.lock().unwrap() {
         assert!(request.contains("host: nowhere.test:81\r\n"), "{request}");
@@ -204,7 +204,7 @@ fn the_stand_in_is_asked_for_the_certificate_of_the_host_and_other_hosts_go_thei
     let connect_to = Some(ConnectTo { ip: own.ip(), port: Some(own.port()) });
     let settings = SiteSettings { route: Route { connect_to, ..Route::default() }, ..over(HttpVersion::Http1) };
     let check = check_by(&trust, "https://nowhere.test/", settings);
-    assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(end.to_string())));
+    assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(end.to_string().into())));
 }
 
 /// A TLS server of `authority` that takes only clients with a certificate of it.

@@ -47,7 +47,7 @@ fn a_handshake_that_never_ends_is_a_timeout() {
     let check = check(&format!("https://{address}"), hasty());
     assert_eq!(failure(&check), "timeout: the TLS handshake did not end within 1 s");
     assert_eq!(phases(&check.timings_us), "connect tls");
-    assert_eq!(check.remote_addr, Some(address.to_string()));
+    assert_eq!(check.remote_addr, Some(address.to_string().into()));
 }
 
 #[test]
@@ -93,7 +93,7 @@ fn redirects_count_against_the_same_deadline() {
     let first = stalling(redirect(302, format!("http://{silent}/")));
     let check = check(&format!("http://{first}"), hasty());
     assert_eq!(failure(&check), "timeout: no answer within 1 s");
-    assert_eq!((check.redirects, check.final_url), (1, Some(format!("http://{silent}/"))));
+    assert_eq!((check.redirects, check.final_url), (1, Some(format!("http://{silent}/").into())));
 }
 
 #[test]

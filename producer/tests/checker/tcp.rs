@@ -43,9 +43,9 @@ fn leaving(text: &'static str) -> SocketAddr {
 fn a_connection_alone_is_enough_where_nothing_is_expected() {
     let address = greeting(&[]);
     let check = tcp(address, patient());
-    assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(address.to_string())));
+    assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(address.to_string().into())));
     assert_eq!((phases(&check.timings_us).as_str(), check.body_bytes, check.body_matched), ("connect", None, None));
-    assert_eq!((check.site, check.status), (format!("tcp://{address}"), None));
+    assert_eq!((check.site, check.status), (format!("tcp://{address}").into(), None));
 }
 
 #[test]
@@ -187,7 +187,10 @@ fn an_address_that_does_not_answer_leaves_time_for_those_after_it() {
     std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(|mut s| drop(wait_for_end(&mut s))));
     let trust = trusting(Vec::new()).resolving_by(|_| Ok(vec![([127, 0, 0, 1], 0).into(), ([127, 0, 0, 2], 0).into()]));
     let check = check_by(&trust, &format!("tcp://two.test:{}", hole.port()), hasty());
-    assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(format!("127.0.0.2:{}", hole.port()))));
+    assert_eq!(
+        (failure(&check).as_str(), check.remote_addr),
+        ("up", Some(format!("127.0.0.2:{}", hole.port()).into()))
+    );
 }
 
 #[test]
@@ -197,7 +200,7 @@ fn connect_to_stands_in_for_the_host_and_its_port() {
     let settings = || SiteSettings { route: Route { connect_to, ..Route::default() }, ..expecting("hi", patient()) };
     for url in ["tcp://nowhere.test:1", "tcp://192.0.2.1:1"] {
         let check = check(url, settings());
-        assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(address.to_string())));
+        assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(address.to_string().into())));
         assert_eq!(phases(&check.timings_us), "connect first_byte body", "nobody was asked for the name");
     }
 }

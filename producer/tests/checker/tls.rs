@@ -23,7 +23,7 @@ fn a_trusted_certificate_is_up_and_its_end_is_told() {
     let authority = Authority::named("system");
     let address = authority.server(|_| {});
     let check = tls(&authority, "site.test", address, patient());
-    assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(address.to_string())));
+    assert_eq!((failure(&check).as_str(), check.remote_addr), ("up", Some(address.to_string().into())));
     assert_eq!(check.certificate_expires_at.unwrap().to_string(), "2099-12-31T00:00:00.000000Z");
     assert_eq!(phases(&check.timings_us), "dns connect tls");
     assert_eq!((check.status, check.http_version, check.body_bytes), (None, None, None));

@@ -115,6 +115,7 @@ impl ProducerConfig {
     }
 }
 
+
 /// An address that answers while the network is well.
 struct Reference(String);
 

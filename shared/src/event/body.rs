@@ -5,7 +5,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::HIGHEST_NUMBER;
 use super::check::Check;
+use super::list::List;
+use super::text::{Label, Name};
 use super::words::words;
 use crate::time::UtcTime;
 
@@ -44,7 +47,7 @@ impl Gap {
     }
 
     /// The slots of `sites` (of all sites where `None`) from `from` to `to` have no row, save those that have.
-    pub fn of_span(reason: GapReason, from: UtcTime, to: UtcTime, sites: Option<Vec<String>>) -> Self {
+    pub fn of_span(reason: GapReason, from: UtcTime, to: UtcTime, sites: Option<SiteNames>) -> Self {
         Self { reason, seqs: None, span: Some(TimeSpan { from, to, sites }) }
     }
 }
@@ -66,8 +69,11 @@ pub struct TimeSpan {
     /// The last slot.
     pub to: UtcTime,
     /// Names of the sites; `None` means all.
-    pub sites: Option<Vec<String>>,
+    pub sites: Option<SiteNames>,
 }
+
+/// The sites of one gap. A gap over more of them is told as several: with the longest names, this many fill an event.
+pub type SiteNames = List<Name, 200>;
 
 words! {
     /// Why something was not checked or not kept.
@@ -95,11 +101,11 @@ pub(super) struct GapFields {
     pub(super) reason: GapReason,
     /// The first of the numbers that are gone; every one up to `last_seq` is.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_u64))]
     pub(super) first_seq: Option<u64>,
     /// The last of them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_u64))]
     pub(super) last_seq: Option<u64>,
     /// The first slot of those that were not checked or not kept; a slot in between that has its row is a row.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,7 +115,7 @@ pub(super) struct GapFields {
     pub(super) to: Option<UtcTime>,
     /// Names of their sites; absent means all sites.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) sites: Option<Vec<String>>,
+    pub(super) sites: Option<SiteNames>,
 }
 
 impl TryFrom<GapFields> for Gap {
@@ -118,6 +124,9 @@ impl TryFrom<GapFields> for Gap {
     fn try_from(fields: GapFields) -> Result<Self, Self::Error> {
         let seqs = match (fields.first_seq, fields.last_seq) {
             (None, None) => None,
+            (_, Some(last)) if last > HIGHEST_NUMBER => {
+                return Err("a gap's last_seq is higher than any producer counts");
+            }
             (Some(first), Some(last)) if (1..=last).contains(&first) => Some(SeqRange { first, last }),
             (Some(_), Some(_)) => return Err("a gap's first_seq must be at least 1 and at most its last_seq"),
             _ => return Err("a gap's first_seq and last_seq go together"),
@@ -160,11 +169,12 @@ pub struct ProducerReport {
     /// When it said so.
     pub at: UtcTime,
     /// How many sites it checks.
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
     pub site_count: u64,
     /// Hash of its whole set of sites.
-    pub config_hash: String,
+    pub config_hash: Label,
     /// Its release.
-    pub version: String,
+    pub version: Label,
 }
 
 words! {
@@ -190,6 +200,7 @@ pub struct ClockStep {
     /// When it was noticed, by the new time.
     pub at: UtcTime,
     /// How far, in microseconds; positive is forward.
+    #[schemars(range(min = -9_007_199_254_740_991_i64, max = 9_007_199_254_740_991_i64))]
     pub step_us: i64,
 }
 

@@ -1,8 +1,10 @@
 //! The result of a check.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::list::List;
+use super::text::{Detail, Label, Name, ShownUrl};
 use super::words::words;
 use crate::time::UtcTime;
 
@@ -10,12 +12,12 @@ use crate::time::UtcTime;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// The site's name.
-    pub site: String,
+    pub site: Name,
     /// The site's URL, without credentials.
-    pub url: String,
+    pub url: ShownUrl,
     /// The site's group, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub group: Option<String>,
+    pub group: Option<Name>,
     /// The slot this check belongs to: the moment it was due.
     pub scheduled_at: UtcTime,
     /// When it began.
@@ -33,72 +35,80 @@ pub struct Check {
     pub body_matched: Option<bool>,
     /// Bytes of the body that were read, after decompression.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
     pub body_bytes: Option<u64>,
     /// `HTTP/1.1`, `HTTP/2.0` and so on.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub http_version: Option<String>,
+    pub http_version: Option<Label>,
     /// The address and port that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub remote_addr: Option<String>,
+    pub remote_addr: Option<Label>,
     /// Where redirects led, without credentials; absent where there were none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub final_url: Option<String>,
+    pub final_url: Option<ShownUrl>,
     /// How many redirects were followed.
     #[serde(default)]
+    #[schemars(range(max = 2_147_483_647))]
     pub redirects: u32,
     /// How long each phase took, as far as the check got.
     pub timings_us: Timings,
-    /// The requests one by one, where redirects were followed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub hops: Vec<HopReport>,
-    /// What else was not as expected, beside the failure.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub further_failures: Vec<Failure>,
+    /// The requests one by one, where redirects were followed; of more than 11 the first ten and the last.
+    #[serde(default, skip_serializing_if = "List::is_empty")]
+    pub hops: Hops,
+    /// What else was not as expected, beside the failure. Where that is more than 32 things, the last one says how many.
+    #[serde(default, skip_serializing_if = "List::is_empty")]
+    pub further_failures: FurtherFailures,
     /// When the first certificate of the chain that was presented expires; of the last TLS connection. A root that was
     /// sent along does not count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_expires_at: Option<UtcTime>,
     /// For whom that certificate was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_subject: Option<String>,
+    pub certificate_subject: Option<Name>,
     /// Who signed that certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub certificate_issuer: Option<String>,
+    pub certificate_issuer: Option<Name>,
     /// Whether the certificate was not verified, as configured.
     #[serde(default, skip_serializing_if = "is_false")]
     pub insecure: bool,
     /// The answer code of a name server, such as `NOERROR`; only of `dns://` sites.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dns_code: Option<String>,
+    pub dns_code: Option<Label>,
     /// How long the check waited for a free thread, in microseconds. That and the work before it make the lateness.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
     pub queue_us: Option<u64>,
     /// Whether the reference address answered when this check could not connect; absent where it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference_answered: Option<bool>,
     /// Why this failure says nothing about the site: something was wrong on the producer's side. Such a slot is unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prober_fault: Option<String>,
+    pub prober_fault: Option<Detail>,
     /// Whether the slot lies in a maintenance window: it counts neither as up nor as down.
     #[serde(default, skip_serializing_if = "is_false")]
     pub maintenance: bool,
     /// Which confirmation of a failure this is, from 1; absent of the scheduled check itself. A confirmation has its
     /// slot's `scheduled_at`, and counts neither as up nor as down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 2_147_483_647))]
     pub confirmation: Option<u32>,
     /// Of a scheduled check that failed: whether all its confirmations failed too. False means the slot counts as up;
     /// absent that none was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirmed: Option<bool>,
     /// Which configuration of the site this result belongs to.
-    pub config_hash: String,
+    pub config_hash: Label,
 }
+
+/// The requests of a check that followed redirects.
+pub type Hops = List<HopReport, 11>;
+/// What else was not as expected.
+pub type FurtherFailures = List<Failure, 32>;
 
 impl Check {
     /// A check of `site` at `url` that found it up, with all that is optional left out; `started_at` is the slot too.
     /// For struct update syntax, where most fields are as here.
-    pub fn up(site: impl Into<String>, url: impl Into<String>, started_at: UtcTime) -> Self {
+    pub fn up(site: impl Into<Name>, url: impl Into<ShownUrl>, started_at: UtcTime) -> Self {
         Self {
             site: site.into(),
             url: url.into(),
@@ -115,8 +125,8 @@ impl Check {
             final_url: None,
             redirects: 0,
             timings_us: Timings::default(),
-            hops: Vec::new(),
-            further_failures: Vec::new(),
+            hops: Hops::default(),
+            further_failures: FurtherFailures::default(),
             certificate_expires_at: None,
             certificate_subject: None,
             certificate_issuer: None,
@@ -128,7 +138,7 @@ impl Check {
             maintenance: false,
             confirmation: None,
             confirmed: None,
-            config_hash: String::new(),
+            config_hash: Label::default(),
         }
     }
 }
@@ -141,13 +151,13 @@ fn is_false(flag: &bool) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HopReport {
     /// What was requested, without credentials.
-    pub url: String,
+    pub url: ShownUrl,
     /// HTTP status of the answer; absent where there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The address and port that answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub remote_addr: Option<String>,
+    pub remote_addr: Option<Label>,
     /// How long each of its phases took.
     pub timings_us: Timings,
 }
@@ -161,13 +171,14 @@ pub enum Outcome {
     /// Something was not.
     Down {
         /// How it failed.
+        #[serde(deserialize_with = "failure")]
         failure: Failure,
     },
 }
 
 impl Outcome {
     /// Down, for the reason `kind`.
-    pub fn down(kind: FailureKind, detail: impl Into<String>) -> Self {
+    pub fn down(kind: FailureKind, detail: impl Into<Detail>) -> Self {
         Self::Down { failure: Failure { kind, detail: detail.into() } }
     }
 
@@ -188,13 +199,21 @@ impl Outcome {
     }
 }
 
+/// Reads a failure. It lies in a flattened part of its event, in which an error does not know its field otherwise.
+fn failure<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Failure, D::Error> {
+    let named = |error: serde_path_to_error::Error<D::Error>| {
+        de::Error::custom(format_args!("failure.{}: {}", error.path(), error.inner()))
+    };
+    serde_path_to_error::deserialize(deserializer).map_err(named)
+}
+
 /// How a check failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Failure {
     /// The sort of failure.
     pub kind: FailureKind,
     /// One short line for people.
-    pub detail: String,
+    pub detail: Detail,
 }
 
 words! {
@@ -234,19 +253,25 @@ words! {
 pub struct Timings {
     /// Resolving names.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
     pub dns: Option<u64>,
     /// Connecting by TCP.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
     pub connect: Option<u64>,
     /// The TLS handshake.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
     pub tls: Option<u64>,
     /// From the request until the head of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
     pub first_byte: Option<u64>,
     /// Reading the body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
     pub body: Option<u64>,
     /// The whole check, redirects included.
+    #[schemars(range(max = 9_007_199_254_740_991_u64))]
     pub total: u64,
 }

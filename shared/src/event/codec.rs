@@ -5,14 +5,15 @@ use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use super::avro::{self, AvroError};
-use super::{Body, Envelope, Event, Outcome, SCHEMA_VERSION, is_readable};
+use super::numbers;
+use super::{Body, Detail, Envelope, Event, HIGHEST_NUMBER, LARGEST_EVENT, Name, Outcome, SCHEMA_VERSION, is_readable};
 use crate::config::Format;
 
 /// An event before it has a number: what the spool is asked to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     type_name: &'static str,
-    key: Option<String>,
+    key: Option<Name>,
     format: Format,
     /// The body: as a JSON object without its opening brace, or as the last field of a datum.
     tail: Vec<u8>,
@@ -98,8 +99,10 @@ pub struct Sealer {
 impl Sealer {
     /// For the events of `producer_id` at `location`.
     pub fn new(producer_id: Uuid, location: &str) -> Self {
-        let avro = avro::Sealing::new(producer_id, location);
-        Self { producer_id: producer_id.to_string(), location: serde_json::Value::from(location).to_string(), avro }
+        let location = Name::from(location);
+        let avro = avro::Sealing::new(producer_id, &location);
+        let location = serde_json::Value::from(location.as_str()).to_string();
+        Self { producer_id: producer_id.to_string(), location, avro }
     }
 
     /// The message of `draft` with the number `seq`.
@@ -132,12 +135,15 @@ pub enum DecodeError {
     /// A message without content.
     #[error("empty value")]
     Empty,
+    /// A message longer than any event.
+    #[error("{0} bytes long, an event has at most {LARGEST_EVENT}")]
+    TooLarge(usize),
     /// Not text.
     #[error("not UTF-8: {0}")]
     NotUtf8(#[from] std::str::Utf8Error),
     /// Not the JSON of an event.
     #[error("not an event: {0}")]
-    NotAnEvent(#[from] serde_json::Error),
+    NotAnEvent(Detail),
     /// Not the Avro of an event.
     #[error("not an event: Avro: {0}")]
     NotADatum(#[from] AvroError),
@@ -149,9 +155,9 @@ pub enum DecodeError {
     UnknownVersion(i128),
     /// A type that this version does not have.
     #[error("unknown event type {0:?}")]
-    UnknownType(String),
+    UnknownType(Name),
     /// A number that no producer issues.
-    #[error("seq {0} is outside 1 to {max}", max = i64::MAX)]
+    #[error("seq {0} is outside 1 to {HIGHEST_NUMBER}")]
     SeqOutOfRange(i128),
 }
 
@@ -172,7 +178,7 @@ struct Header {
     r#type: String,
     producer_id: Uuid,
     seq: serde_json::Number,
-    location: String,
+    location: Name,
 }
 
 /// Reads a message from the topic.
@@ -183,13 +189,39 @@ pub fn decode(message: &[u8]) -> Result<Event, DecodeError> {
     if message.is_empty() {
         return Err(DecodeError::Empty);
     }
-    if avro::is_avro(message) { avro::decode(message) } else { decode_json(message) }
+    if message.len() > LARGEST_EVENT {
+        return Err(DecodeError::TooLarge(message.len()));
+    }
+    let event = if avro::is_avro(message) { avro::decode(message)? } else { decode_json(message)? };
+    match numbers::out_of_range(&event.body) {
+        Some(reason) => Err(DecodeError::NotAnEvent(reason.into())),
+        None => Ok(event),
+    }
+}
+
+/// Returns producer and number of a message that need not be an event, as far as its envelope says them. To name a message
+/// that [`decode`] refused.
+pub fn number_of(message: &[u8]) -> Option<(Uuid, u64)> {
+    #[derive(Deserialize)]
+    struct Number {
+        producer_id: Uuid,
+        seq: u64,
+    }
+    if message.len() > LARGEST_EVENT {
+        return None;
+    }
+    let (producer_id, seq) = if avro::is_avro(message) {
+        avro::number_of(message)?
+    } else {
+        let Number { producer_id, seq } = serde_json::from_slice(message).ok()?;
+        (producer_id, seq)
+    };
+    checked_seq(seq.into()).ok().map(|seq| (producer_id, seq))
 }
 
 fn decode_json(message: &[u8]) -> Result<Event, DecodeError> {
     let text = std::str::from_utf8(message)?;
-    let header: Header =
-        serde_json::from_str(text).map_err(|error| unreadable_version(text).unwrap_or(error.into()))?;
+    let header: Header = read(text).map_err(|error| unreadable_version(text).unwrap_or(error))?;
     let readable = u32::try_from(header.v).ok().filter(|v| is_readable(*v));
     let v = readable.ok_or(DecodeError::UnknownVersion(header.v.into()))?;
     let seq = json_seq(&header.seq)?;
@@ -208,25 +240,34 @@ fn unreadable_version(text: &str) -> Option<DecodeError> {
 }
 
 fn json_seq(number: &serde_json::Number) -> Result<u64, DecodeError> {
-    let no_number = || serde::de::Error::custom(format_args!("seq {number} is no whole number"));
-    checked_seq(number.as_i128().ok_or_else(|| DecodeError::NotAnEvent(no_number()))?)
+    let no_number = || DecodeError::NotAnEvent(format!("seq {number} is no whole number").into());
+    checked_seq(number.as_i128().ok_or_else(no_number)?)
 }
 
 /// A number that producers issue.
 pub(super) fn checked_seq(number: i128) -> Result<u64, DecodeError> {
-    let seq = u64::try_from(number).ok().filter(|seq| *seq >= 1 && i64::try_from(*seq).is_ok());
+    let seq = u64::try_from(number).ok().filter(|seq| (1..=HIGHEST_NUMBER).contains(seq));
     seq.ok_or(DecodeError::SeqOutOfRange(number))
 }
 
 fn decode_body(type_name: &str, text: &str) -> Result<Body, DecodeError> {
-    fn read<T: DeserializeOwned>(text: &str) -> Result<T, serde_json::Error> {
-        serde_json::from_str(text)
-    }
     Ok(match type_name {
         "check" => Body::Check(read(text)?),
         "gap" => Body::Gap(read(text)?),
         "producer" => Body::Producer(read(text)?),
         "clock_step" => Body::ClockStep(read(text)?),
-        other => return Err(DecodeError::UnknownType(other.to_owned())),
+        other => return Err(DecodeError::UnknownType(other.into())),
+    })
+}
+
+/// Reads a `T`. Which field is wrong is worth another reading, which only refused messages cost.
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
+    serde_json::from_str(text).map_err(|error| {
+        let again = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(text));
+        let path = again.err().map(|error| error.path().to_string()).filter(|path| path != ".");
+        DecodeError::NotAnEvent(match path {
+            Some(path) => format!("{path}: {error}").into(),
+            None => error.to_string().into(),
+        })
     })
 }

@@ -8,17 +8,22 @@ mod avro;
 mod body;
 mod check;
 mod codec;
+mod list;
+mod numbers;
 mod schema;
+mod text;
 mod words;
 
 pub use avro::{
     AVRO_LAYOUTS, AVRO_MARKER, AvroError, Layout, avro_fingerprint, avro_schema, decode_datum as decode_avro_datum,
     fingerprint_text,
 };
-pub use body::{Body, ClockStep, Gap, GapReason, ProducerReport, ProducerState, SeqRange, TimeSpan};
-pub use check::{Check, Failure, FailureKind, HopReport, Outcome, Timings};
-pub use codec::{DecodeError, Draft, Rank, Sealer, decode};
+pub use body::{Body, ClockStep, Gap, GapReason, ProducerReport, ProducerState, SeqRange, SiteNames, TimeSpan};
+pub use check::{Check, Failure, FailureKind, FurtherFailures, HopReport, Hops, Outcome, Timings};
+pub use codec::{DecodeError, Draft, Rank, Sealer, decode, number_of};
+pub use list::{List, TooManyItems};
 pub use schema::json_schema;
+pub use text::{Detail, Label, Name, ShownUrl, Text, TextError, is_forbidden};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +31,14 @@ use uuid::Uuid;
 
 /// The version this code writes. It also reads the one before, where there was one.
 pub const SCHEMA_VERSION: u32 = 1;
+
+/// The most bytes of a message. The types of the contract hold every event below it, whatever a site or a name server
+/// answers; a longer message is no event.
+pub const LARGEST_EVENT: usize = 256 << 10;
+
+/// The highest number in an event, of events and of all else: the highest that every reader of JSON takes exactly. At a
+/// million events a second a producer needs 285 years to get there.
+pub const HIGHEST_NUMBER: u64 = (1 << 53) - 1;
 
 /// The first version that ever was.
 const FIRST_VERSION: u32 = 1;
@@ -38,10 +51,10 @@ pub struct Envelope {
     /// Who made the event: a UUID made once for each spool.
     pub producer_id: Uuid,
     /// The event's number at its producer: contiguous from 1 over all types of event.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 9_007_199_254_740_991_u64))]
     pub seq: u64,
     /// Where the producer stands, as its operator named it.
-    pub location: String,
+    pub location: Name,
 }
 
 /// One message on the topic.

@@ -10,7 +10,7 @@ pub fn json_schema() -> Value {
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "isitup event",
-        "description": "One message on isitup's Kafka topic. Its key is the site's name, for events that belong to no one site the producer_id.",
+        "description": "One message on isitup's Kafka topic. Its key is the site's name, for events that belong to no one site the producer_id. A message has at most 262144 bytes.",
         "oneOf": [
             event::<Check>("check", "The result of one check of one site."),
             event::<Gap>("gap", "Something that was not checked or not kept, and why."),

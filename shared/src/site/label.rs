@@ -1,15 +1,17 @@
 //! Names that are published with each result: of a site, of a group, of a location.
 
+use crate::event::Name;
+
 /// What is allowed.
 pub const LABEL: &str = "1 to 256 visible characters are allowed, without spaces at its ends";
 
 /// As many characters as the contract has for a name.
-pub const LONGEST: usize = 256;
+pub const LONGEST: usize = Name::MOST_CHARS;
 
 /// Whether `text` may be a name: it stands in a Kafka key, in an index of the database and in one line of a table. Two
 /// names are the same when their texts are; so what cannot be seen is not allowed in them.
 pub fn is_label(text: &str) -> bool {
-    !text.is_empty() && text.trim() == text && text.chars().count() <= LONGEST && !text.chars().any(is_hidden)
+    !text.is_empty() && text.trim() == text && Name::strict(text).is_ok() && !text.chars().any(is_hidden)
 }
 
 /// Whether a reader cannot see `c`, or it changes the order of what follows: control characters, line and paragraph

@@ -2,8 +2,8 @@
 
 use isitup_shared::config::Format;
 use isitup_shared::event::{
-    Body, Check, ClockStep, Draft, Envelope, Event, Failure, FailureKind, Gap, GapReason, HopReport, Outcome,
-    ProducerReport, ProducerState, SCHEMA_VERSION, Sealer, SeqRange, TimeSpan, Timings,
+    Body, Check, ClockStep, Draft, Envelope, Event, Failure, FailureKind, Gap, GapReason, HIGHEST_NUMBER, HopReport,
+    List, Outcome, ProducerReport, ProducerState, SCHEMA_VERSION, Sealer, SeqRange, Text, TimeSpan, Timings,
 };
 use isitup_shared::time::UtcTime;
 use proptest::prelude::*;
@@ -45,8 +45,8 @@ pub(crate) fn check_of_every_field() -> Event {
         final_url: Some("https://example.com/login/".into()),
         redirects: 1,
         timings_us: timings,
-        hops: vec![hop("https://example.com/login"), hop("https://example.com/login/")],
-        further_failures: vec![Failure { kind: FailureKind::BodyMismatch, detail: "no \"Sign in\"".into() }],
+        hops: [hop("https://example.com/login"), hop("https://example.com/login/")].into(),
+        further_failures: [Failure { kind: FailureKind::BodyMismatch, detail: "no \"Sign in\"".into() }].into(),
         certificate_expires_at: Some(time),
         certificate_subject: Some("CN=example.com".into()),
         certificate_issuer: Some("C=US, O=Let's Encrypt, CN=R11".into()),
@@ -75,20 +75,28 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
                 Body::Producer(ProducerReport { state, at, site_count, config_hash, version })
             }
         ),
-        1 => (time(), any::<i64>()).prop_map(|(at, step_us)| Body::ClockStep(ClockStep { at, step_us })),
+        1 => (time(), -(HIGHEST_NUMBER as i64)..=HIGHEST_NUMBER as i64).prop_map(|(at, step_us)| Body::ClockStep(ClockStep { at, step_us })),
     ];
-    (body, any::<u128>(), 1..=i64::MAX as u64, text()).prop_map(|(body, producer_id, seq, location)| Event {
+    (body, any::<u128>(), 1..=HIGHEST_NUMBER, text()).prop_map(|(body, producer_id, seq, location)| Event {
         envelope: Envelope { v: SCHEMA_VERSION, producer_id: Uuid::from_u128(producer_id), seq, location },
         body,
     })
 }
 
-fn text() -> impl Strategy<Value = String> {
-    prop_oneof![4 => "[a-z:/. -]{0,40}", 1 => ".*"]
+/// Cleaned as it enters, whatever it is.
+fn text<const CHARS: usize, const BYTES: usize>() -> impl Strategy<Value = Text<CHARS, BYTES>> {
+    prop_oneof![6 => "[a-z:/. -]{0,40}", 2 => ".*", 1 => "(?s:.{200,300})"].prop_map(Text::from)
+}
+
+fn list<T: std::fmt::Debug, const MAX: usize>(
+    item: impl Strategy<Value = T>,
+    most: usize,
+) -> impl Strategy<Value = List<T, MAX>> {
+    prop::collection::vec(item, 0..most).prop_map(|items| items.try_into().unwrap())
 }
 
 fn number() -> impl Strategy<Value = u64> {
-    prop_oneof![3 => 0..100_000_u64, 1 => 0..=i64::MAX as u64]
+    prop_oneof![3 => 0..100_000_u64, 1 => 0..=HIGHEST_NUMBER]
 }
 
 fn time() -> impl Strategy<Value = UtcTime> {
@@ -116,10 +124,10 @@ fn hop() -> impl Strategy<Value = HopReport> {
 fn any_check() -> impl Strategy<Value = Check> {
     let site = (text(), text(), maybe(text()), text(), time(), time(), time());
     let answer = (maybe(failure()), maybe(any::<u16>()), maybe(any::<bool>()), maybe(number()), maybe(text()));
-    let way = (maybe(text()), maybe(text()), any::<u32>(), timings(), prop::collection::vec(hop(), 0..4));
+    let way = (maybe(text()), maybe(text()), 0..=i32::MAX as u32, timings(), list(hop(), 4));
     let certificate = (maybe(time()), maybe(text()), maybe(text()), any::<bool>());
-    let rest = (prop::collection::vec(failure(), 0..3), maybe(text()), maybe(number()), maybe(any::<bool>()));
-    let verdict = (maybe(text()), any::<bool>(), maybe(1..=u32::MAX), maybe(any::<bool>()));
+    let rest = (list(failure(), 3), maybe(text()), maybe(number()), maybe(any::<bool>()));
+    let verdict = (maybe(text()), any::<bool>(), maybe(1..=i32::MAX as u32), maybe(any::<bool>()));
     (site, answer, way, certificate, rest, verdict).prop_map(|(site, answer, way, certificate, rest, verdict)| {
         let outcome = answer.0.map_or(Outcome::Up, |failure| Outcome::Down { failure });
         Check {
@@ -156,7 +164,7 @@ fn any_check() -> impl Strategy<Value = Check> {
 
 fn any_gap() -> impl Strategy<Value = Gap> {
     let seqs = (1..1_000_u64, 0..1_000_u64).prop_map(|(first, more)| SeqRange { first, last: first + more });
-    let sites = maybe(prop::collection::vec(text(), 0..4));
+    let sites = maybe(list(text(), 4));
     let span = (0..1_000_000_i64, 0..1_000_000_i64, sites).prop_map(|(from, more, sites)| TimeSpan {
         from: UtcTime::from_micros(from),
         to: UtcTime::from_micros(from + more),

@@ -11,7 +11,7 @@ use apache_avro::Schema;
 use events::{any_event, sealed};
 use isitup_shared::config::Format;
 use isitup_shared::event::{
-    AVRO_LAYOUTS, AVRO_MARKER, Body, Event, Gap, GapReason, avro_fingerprint, avro_schema, decode,
+    AVRO_LAYOUTS, AVRO_MARKER, Body, Event, Gap, GapReason, Name, avro_fingerprint, avro_schema, decode,
 };
 use isitup_shared::time::UtcTime;
 use proptest::prelude::*;
@@ -68,8 +68,8 @@ fn cut_bent_and_prolonged_messages_are_refused_and_say_where() {
         (datum(4, &[], &[]), "unknown schema version 2; this release reads version 1"),
         (datum(0, &[], &[]), "unknown schema version 0; this release reads version 1"),
         (datum(1, &[], &[]), "unknown schema version -1; this release reads version 1"),
-        (datum(2, &[0], &[]), "seq 0 is outside 1 to 9223372036854775807"),
-        (datum(2, &[7], &[]), "seq -4 is outside 1 to 9223372036854775807"),
+        (datum(2, &[0], &[]), "seq 0 is outside 1 to 9007199254740991"),
+        (datum(2, &[7], &[]), "seq -4 is outside 1 to 9007199254740991"),
         (datum(2, &[2], &[2, 0xff]), "not an event: Avro: location: not UTF-8"),
         (datum(2, &[2], &[3]), "not an event: Avro: location: a length of -2"),
         (datum(2, &[2], &[0, 8]), "not an event: Avro: body: branch 4 of four"),
@@ -88,7 +88,7 @@ fn cut_bent_and_prolonged_messages_are_refused_and_say_where() {
 #[test]
 fn an_array_is_read_in_whatever_blocks_it_was_written() {
     let (from, to) = (UtcTime::EPOCH, UtcTime::from_micros(1));
-    let sites = ["first", "second", "third"].map(str::to_owned).to_vec();
+    let sites = ["first", "second", "third"].map(Name::from).into();
     let event = Event { body: Body::Gap(Gap::of_span(GapReason::Overrun, from, to, Some(sites))), ..a_check() };
     let message = sealed(&event, Format::Avro);
     let one_block: Vec<u8> = [&[6][..], b"\x0afirst\x0csecond\x0athird\0"].concat();

@@ -13,8 +13,21 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Keys in the order in which people write them.
-const KEYS: &[&str] =
-    &["type", "name", "namespace", "logicalType", "size", "default", "doc", "symbols", "items", "fields"];
+const KEYS: &[&str] = &[
+    "type",
+    "name",
+    "namespace",
+    "logicalType",
+    "size",
+    "default",
+    "doc",
+    "symbols",
+    "items",
+    "fields",
+    "maxLength",
+    "maxBytes",
+    "maxItems",
+];
 
 /// The schema as text: a field a line, unless it defines a type.
 fn pretty(value: &Value, indent: usize) -> String {

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use isitup_shared::config::{PostgresTls, TlsSetting};
+use isitup_shared::event::is_forbidden;
 use jiff::Timestamp;
 use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertificateError, PeerIncompatible};
@@ -82,7 +83,7 @@ fn refused(reason: &CertificateError, host: &str, settings: &PostgresTls) -> Str
 fn wrong_host(host: &str, presented: &[String]) -> String {
     // The library shows names as `DnsName("a.example")`; only the name is for people.
     let names: Vec<&str> = presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect();
-    let names: String = names.join(", ").chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    let names: String = names.join(", ").chars().filter(|c| !is_forbidden(*c)).take(LONGEST).collect();
     let whose = if names.is_empty() { "no host (it has no subjectAltName)".to_owned() } else { names };
     format!(
         "the server's certificate is for {whose}, not for {host}: correct the host in postgres.url, or have the \

@@ -276,7 +276,7 @@ fn a_full_spool_drops_the_oldest_ups_first_and_declares_them_all() {
     let all: BTreeSet<u64> = seen.union(&declared).copied().collect();
     assert_eq!(all, (1..=*all.last().unwrap()).collect(), "a number is neither given out nor declared");
     assert_eq!(downs, count / 1000, "an outage was dropped while there were ups");
-    assert!(spans.iter().all(|span| span.sites.as_deref() == Some(&["site".to_owned()])), "{spans:?}");
+    assert!(spans.iter().all(|span| span.sites == Some(["site".into()].into())), "{spans:?}");
     let is_declared = |slot: &UtcTime| spans.iter().any(|span| (span.from..=span.to).contains(slot));
     let lost: Vec<UtcTime> = (0..count).map(at).filter(|slot| !slots.contains(slot) && !is_declared(slot)).collect();
     assert_eq!(lost, [], "slots are neither given out nor declared");

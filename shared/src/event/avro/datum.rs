@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::schema::Names;
 use super::wire::{AvroError, Input};
+use crate::event::{List, Text};
 use crate::time::UtcTime;
 
 /// A type of the contract as Avro has it.
@@ -31,6 +32,12 @@ pub(super) trait Datum: Sized {
         None
     }
 
+    /// What the schema says of its size, beside its type. Avro leaves such properties out of the canonical form, so the
+    /// fingerprint does not depend on them.
+    fn limits() -> Vec<(&'static str, usize)> {
+        Vec::new()
+    }
+
     /// Adds the field, or the fields, to those of its record.
     fn declare(name: &str, doc: Option<Value>, names: &mut Names, fields: &mut Vec<Value>) {
         let mut field = json!({"name": name, "type": Self::schema(names)});
@@ -39,6 +46,9 @@ pub(super) trait Datum: Sized {
         }
         if let Some(default) = Self::default_json() {
             field["default"] = default;
+        }
+        for (limit, most) in Self::limits() {
+            field[limit] = most.into();
         }
         fields.push(field);
     }
@@ -122,7 +132,11 @@ impl Datum for bool {
     }
 }
 
-impl Datum for String {
+impl<const CHARS: usize, const BYTES: usize> Datum for Text<CHARS, BYTES> {
+    fn limits() -> Vec<(&'static str, usize)> {
+        vec![("maxLength", CHARS), ("maxBytes", BYTES)]
+    }
+
     fn schema(_: &mut Names) -> Value {
         "string".into()
     }
@@ -134,7 +148,8 @@ impl Datum for String {
     fn read(input: &mut Input<'_>) -> Result<Self, AvroError> {
         let length = input.length()?;
         let text = std::str::from_utf8(input.take(length)?);
-        text.map(str::to_owned).map_err(|error| AvroError::new(format!("not UTF-8: {error}")))
+        let text = text.map_err(|error| AvroError::new(format!("not UTF-8: {error}")))?;
+        Self::strict(text).map_err(|error| AvroError::new(error.to_string()))
     }
 }
 
@@ -171,6 +186,10 @@ impl Datum for Uuid {
 
 /// What may be unknown: null or a value, null where the schema did not have it yet.
 impl<T: Datum> Datum for Option<T> {
+    fn limits() -> Vec<(&'static str, usize)> {
+        T::limits()
+    }
+
     fn schema(names: &mut Names) -> Value {
         json!(["null", T::schema(names)])
     }
@@ -200,7 +219,11 @@ impl<T: Datum> Datum for Option<T> {
 }
 
 /// One block where there is something, then the end. Others may write several, also with their sizes.
-impl<T: Datum> Datum for Vec<T> {
+impl<T: Datum, const MAX: usize> Datum for List<T, MAX> {
+    fn limits() -> Vec<(&'static str, usize)> {
+        [vec![("maxItems", MAX)], T::limits()].concat()
+    }
+
     fn schema(names: &mut Names) -> Value {
         json!({"type": "array", "items": T::schema(names)})
     }
@@ -214,7 +237,7 @@ impl<T: Datum> Datum for Vec<T> {
     }
 
     fn read(input: &mut Input<'_>) -> Result<Self, AvroError> {
-        let mut items = Self::new();
+        let mut items = Self::default();
         loop {
             let count = input.long()?;
             if count == 0 {
@@ -223,15 +246,15 @@ impl<T: Datum> Datum for Vec<T> {
             if count < 0 {
                 input.length()?;
             }
-            // Every item takes a byte at least, so a count that lies ends with the input.
+            // A count that lies ends with the input, or where the list is full.
             for _ in 0..count.unsigned_abs() {
-                items.push(T::read(input)?);
+                items.push(T::read(input)?).map_err(|error| AvroError::new(error.to_string()))?;
             }
         }
     }
 
     fn absent() -> Option<Self> {
-        Some(Self::new())
+        Some(Self::default())
     }
 
     fn default_json() -> Option<Value> {

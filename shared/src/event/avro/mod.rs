@@ -13,7 +13,7 @@ mod wire;
 use uuid::Uuid;
 
 use super::codec::{DecodeError, checked_seq};
-use super::{Body, Envelope, Event, SCHEMA_VERSION, is_readable};
+use super::{Body, Envelope, Event, Name, SCHEMA_VERSION, is_readable};
 use datum::{Datum, put_long, put_text};
 pub use schema::avro_schema;
 pub use wire::AvroError;
@@ -129,6 +129,15 @@ pub(super) fn decode(message: &[u8]) -> Result<Event, DecodeError> {
     decode_datum(message.get(HEADER..).unwrap_or_default(), layout.ok_or(DecodeError::UnknownSchema(fingerprint))?)
 }
 
+/// Producer and number of a message that begins with the marker, where its schema is known.
+pub(super) fn number_of(message: &[u8]) -> Option<(Uuid, u64)> {
+    let fingerprint = avro_fingerprint(message)?;
+    let layout = AVRO_LAYOUTS.iter().find(|layout| layout.fingerprint == fingerprint)?;
+    let mut input = Input::new(message.get(HEADER..)?, layout);
+    i64::read(&mut input).ok()?;
+    Some((Uuid::read(&mut input).ok()?, u64::read(&mut input).ok()?))
+}
+
 /// Reads the datum of an event that was written in the schema of `layout`. For tests of schemas that are no release's;
 /// a message is read by [`super::decode`].
 ///
@@ -141,7 +150,7 @@ pub fn decode_datum(datum: &[u8], layout: &Layout) -> Result<Event, DecodeError>
     let v = readable.ok_or(DecodeError::UnknownVersion(version.into()))?;
     let producer_id = Uuid::read(&mut input).map_err(|error| error.of("producer_id"))?;
     let seq = checked_seq(i64::read(&mut input).map_err(|error| error.of("seq"))?.into())?;
-    let location = String::read(&mut input).map_err(|error| error.of("location"))?;
+    let location = Name::read(&mut input).map_err(|error| error.of("location"))?;
     let body = Body::read(&mut input).map_err(|error| error.of("body"))?;
     input.finish()?;
     Ok(Event { envelope: Envelope { v, producer_id, seq, location }, body })

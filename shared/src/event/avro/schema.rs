@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::datum::Datum;
-use crate::event::Body;
 use crate::event::schema::object_schema;
+use crate::event::{Body, Name};
 
 /// Which named types a schema has defined so far: each is defined where it is met first.
 #[derive(Debug, Default)]
@@ -31,13 +31,13 @@ pub fn avro_schema() -> Value {
     Uuid::declare("producer_id", doc("Who made the event: a UUID made once for each spool."), &mut names, &mut fields);
     let seq = "The event's number at its producer: contiguous from 1 over all types of event.";
     u64::declare("seq", doc(seq), &mut names, &mut fields);
-    String::declare("location", doc("Where the producer stands, as its operator named it."), &mut names, &mut fields);
+    Name::declare("location", doc("Where the producer stands, as its operator named it."), &mut names, &mut fields);
     Body::declare("body", doc("What is said: the type of event, and its fields."), &mut names, &mut fields);
     json!({
         "type": "record",
         "name": "Event",
         "namespace": "isitup",
-        "doc": "One message on isitup's Kafka topic, in single-object encoding. Its key is the site's name, for events that belong to no one site the producer_id.",
+        "doc": "One message on isitup's Kafka topic, in single-object encoding. Its key is the site's name, for events that belong to no one site the producer_id. A message has at most 262144 bytes. maxLength (characters), maxBytes (of UTF-8) and maxItems of a field are limits of its texts and lists, which hold no control, direction or invisible characters; event.schema.json names them and the limits of numbers.",
         "fields": fields,
     })
 }
