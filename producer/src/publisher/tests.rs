@@ -1,5 +1,6 @@
 //! The end of a publisher, on a real spool, with a Kafka that answers as it is told to.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use isitup_shared::config::{Format, KafkaClient, SpoolConfig, TopicShape};
@@ -64,7 +65,7 @@ impl Ending {
             format: Format::Avro,
             create_topic: TopicShape::default(),
         };
-        let mut publisher = Publisher::new(feed, &kafka, Metrics::new(&mut Registry::default()));
+        let mut publisher = Publisher::new(feed, &kafka, Metrics::new(&mut Registry::default()), Progress::default());
         let calls = Arc::default();
         publisher.sender = Box::new(Scripted { failures: failures.into_iter().collect(), calls: Arc::clone(&calls) });
         Self { publisher, calls, _spool: handle, _folder: folder }
@@ -75,7 +76,7 @@ impl Ending {
         let deadline = Instant::now() + SOON;
         self.publisher.drain(deadline);
         assert!(Instant::now() < deadline, "it waited for nothing");
-        self.publisher.pending.is_empty() && self.publisher.feed.is_empty()
+        self.publisher.is_done()
     }
 
     fn calls(&self) -> u32 {
