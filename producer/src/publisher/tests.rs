@@ -1,10 +1,12 @@
 //! The end of a publisher, on a real spool, with a Kafka that answers as it is told to.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use isitup_shared::config::{Format, KafkaClient, SpoolConfig, TopicShape};
-use isitup_shared::event::{Body, Check, Draft};
+use isitup_shared::event::{self, Body, Check, Draft, Event, GapReason};
+use isitup_shared::kafka::RefusedRecord;
 use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 
@@ -18,6 +20,49 @@ const PARTITIONS: u32 = 3;
 struct Scripted {
     failures: VecDeque<KafkaError>,
     calls: Arc<Mutex<u32>>,
+}
+
+/// Takes what it is given, but for what `refuse` says: a failure of a partition, or of one record.
+struct Picky<R> {
+    refuse: R,
+    taken: Taken,
+}
+
+/// Messages by partition, in the order in which they were taken.
+type Taken = Arc<Mutex<BTreeMap<i32, Vec<Event>>>>;
+
+impl<R: FnMut(&Record<'_>) -> Option<KafkaError> + Send> Sender for Picky<R> {
+    fn partition_count(&mut self, _topic: &str) -> Result<u32, KafkaError> {
+        Ok(PARTITIONS)
+    }
+
+    fn send(&mut self, _topic: &str, records: &[Record<'_>]) -> Delivery {
+        let (mut delivery, mut taken) = (Delivery::new(), self.taken.lock().unwrap());
+        let mut indices = BTreeMap::<i32, usize>::new();
+        for record in records {
+            let index = indices.entry(record.partition).or_default();
+            if matches!(delivery.get(&record.partition), Some(Err(_))) {
+                continue;
+            }
+            let outcome = match (self.refuse)(record) {
+                None => {
+                    taken.entry(record.partition).or_default().push(event::decode(record.value).unwrap());
+                    Ok(())
+                }
+                Some(KafkaError::RecordRefused(refused)) => {
+                    Err(KafkaError::RecordRefused(RefusedRecord { index: *index, ..refused }))
+                }
+                Some(error) => Err(error),
+            };
+            *index += 1;
+            delivery.insert(record.partition, outcome);
+        }
+        delivery
+    }
+
+    fn connects(&self) -> u64 {
+        1
+    }
 }
 
 impl Sender for Scripted {
@@ -71,6 +116,23 @@ impl Ending {
         Self { publisher, calls, _spool: handle, _folder: folder }
     }
 
+    /// The same, with a Kafka that refuses some records.
+    fn refusing(events: i64, refuse: impl FnMut(&Record<'_>) -> Option<KafkaError> + Send + 'static) -> (Self, Taken) {
+        let (mut ending, taken) = (Self::with(events, []), Taken::default());
+        ending.publisher.sender = Box::new(Picky { refuse, taken: Arc::clone(&taken) });
+        (ending, taken)
+    }
+
+    /// Takes steps until `is_so`.
+    #[track_caller]
+    fn step_until(&mut self, is_so: impl Fn(&Publisher) -> bool) {
+        let deadline = Instant::now() + SOON;
+        while !is_so(&self.publisher) {
+            assert!(Instant::now() < deadline, "not so in time");
+            self.publisher.step(SHORT_WAIT).unwrap();
+        }
+    }
+
     /// Whether all was published when its time was more than enough.
     fn publishes_all(&mut self) -> bool {
         let deadline = Instant::now() + SOON;
@@ -82,6 +144,74 @@ impl Ending {
     fn calls(&self) -> u32 {
         *self.calls.lock().unwrap()
     }
+}
+
+fn numbers(taken: &Taken, partition: i32) -> Vec<u64> {
+    let taken = taken.lock().unwrap();
+    taken.get(&partition).into_iter().flatten().map(|event| event.envelope.seq).collect()
+}
+
+#[test]
+fn a_failing_partition_holds_up_no_other_and_gets_all_of_its_events_later() {
+    let fails = Arc::new(AtomicBool::new(true));
+    let is_failing = Arc::clone(&fails);
+    let (mut ending, taken) = Ending::refusing(60_000, move |record| {
+        let fails = record.partition == 1 && is_failing.load(Ordering::Relaxed);
+        fails.then(|| KafkaError::LeaderMoving("partition 1 has none".to_owned()))
+    });
+    let others = |taken: &Taken| numbers(taken, 0).len() + numbers(taken, 2).len();
+    let expected = (0..60_000)
+        .filter(|number| partition_for(format!("site {number}").as_bytes(), PARTITIONS) != 1)
+        .count();
+    ending.step_until(|_| others(&taken) >= expected);
+    let lane = &ending.publisher.lanes[&1];
+    assert!(lane.pending.len() <= MOST_EVENTS && lane.left.is_some(), "what waits is not all in memory");
+    assert_eq!(numbers(&taken, 1), [0; 0]);
+
+    fails.store(false, Ordering::Relaxed);
+    ending.step_until(Publisher::is_done);
+    let late = numbers(&taken, 1);
+    assert_eq!(late.len() + others(&taken), 60_000, "each event was taken once");
+    assert!(late.is_sorted(), "in order");
+}
+
+#[test]
+fn a_refused_record_becomes_a_gap_and_the_others_go_on() {
+    let is_refused = |record: &Record<'_>| record.key == b"site 7" || record.key == b"site 50";
+    let (mut ending, taken) = Ending::refusing(100, move |record| {
+        let refused = RefusedRecord { index: 0, is_final: true, reason: "too large".to_owned() };
+        is_refused(record).then_some(KafkaError::RecordRefused(refused))
+    });
+    // A record is given up only where Kafka took others before and after.
+    ending.publisher.accepted_at = Some(Instant::now());
+    ending.step_until(Publisher::is_done);
+    let taken = taken.lock().unwrap();
+    let events: Vec<&Event> = taken.values().flatten().collect();
+    let gaps: BTreeMap<u64, &Gap> = events
+        .iter()
+        .filter_map(|event| match &event.body {
+            Body::Gap(gap) => Some((gap.seqs?.first, gap)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(gaps.keys().copied().collect::<Vec<_>>(), [8, 51]);
+    let span = gaps[&8].span.as_ref().unwrap();
+    assert_eq!((gaps[&8].reason, span.sites.as_deref()), (GapReason::RecordRefused, Some(&["site 7".to_owned()][..])));
+    assert_eq!(events.len(), 98 + 2);
+}
+
+#[test]
+fn nothing_is_given_up_while_kafka_refuses_every_record() {
+    let (mut ending, _) = Ending::refusing(200, |_| {
+        let reason = "too large".to_owned();
+        Some(KafkaError::RecordRefused(RefusedRecord { index: 0, is_final: true, reason }))
+    });
+    ending.step_until(|publisher| publisher.lanes.len() == 3 && publisher.lanes.values().all(Lane::is_blocked));
+    for _ in 0..50 {
+        ending.publisher.step(SHORT_WAIT).unwrap();
+    }
+    assert_eq!(ending.publisher.feed.depth(), 200);
+    assert!(ending.publisher.declaring.is_none());
 }
 
 #[test]

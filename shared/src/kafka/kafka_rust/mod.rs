@@ -217,6 +217,11 @@ impl KafkaRust {
     }
 }
 
+/// One of the topic's settings, from the first broker that tells it.
+pub(super) fn topic_setting(config: &KafkaConfig, setting: &str) -> Option<String> {
+    config.brokers.iter().find_map(|broker| single::topic_setting(broker, &config.topic, setting).ok()).flatten()
+}
+
 /// Groups `items` by the leader of their partition; those without one come with the reason.
 #[allow(clippy::type_complexity)]
 fn by_leader<T>(
