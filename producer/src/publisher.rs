@@ -37,9 +37,6 @@ const SHORT_WAIT: Duration = Duration::from_millis(10);
 /// How often the topic is asked whether it has other partitions now. Somebody who adds some wants them used.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
-/// A heartbeat comes every 10 s: where Kafka takes nothing for longer, it may be another one afterwards.
-const STOPPED: Duration = Duration::from_secs(30);
-
 /// Events on their way, by partition. A partition that fails holds up no other: what waits for it is in memory up to a bound, and
 /// then on disk only, from where it is read again.
 pub struct Publisher {
@@ -55,8 +52,6 @@ pub struct Publisher {
     lanes: BTreeMap<i32, Lane>,
     /// Refused events whose gaps are on their way to the disk.
     declaring: Option<Declaring>,
-    /// When Kafka last took an event.
-    accepted_at: Option<Instant>,
     retry: Retry,
     /// When failed partitions are tried again.
     retry_at: Instant,
@@ -83,7 +78,6 @@ impl Publisher {
             told: None,
             lanes: BTreeMap::new(),
             declaring: None,
-            accepted_at: None,
             retry: Retry::for_service(),
             retry_at: Instant::now(),
             progress,
@@ -324,11 +318,9 @@ impl Publisher {
     fn settle(&mut self, newly: usize) {
         if newly > 0 {
             let now = Instant::now();
-            let before = self.accepted_at.replace(now);
-            let had_stopped = before.is_none_or(|at| now.saturating_duration_since(at) > STOPPED);
             self.progress.published();
             let suspects = self.lanes.values_mut().flat_map(|lane| &mut lane.suspects);
-            suspects.for_each(|suspect| suspect.other_is_taken(had_stopped, now));
+            suspects.for_each(|suspect| suspect.other_is_taken(now));
         }
         let declaring = self.declaring.iter().flat_map(|declaring| &declaring.suspects);
         let declared = declaring.map(|(_, suspect)| (suspect.event.seq, suspect.event.accepted_at));

@@ -1,9 +1,10 @@
 //! Records that Kafka refuses by themselves, and when they are given up: each becomes a gap of the reason `record_refused`.
 //!
 //! Only a definite answer to a record that was sent alone makes a suspect. It is given up
-//! - after one refusal whose code speaks of the record (its size, its content), once Kafka has taken another of our events since, and
-//!   took some before, too;
-//! - after [`TRIES`] refusals over at least [`LEAST_TIME`] with any other code, when Kafka has taken others in between each time.
+//! - after [`FINAL_TRIES`] refusals where the code speaks of the record (its size, its content);
+//! - after [`UNCLEAR_TRIES`] refusals over at least [`LEAST_TIME`] with any other code;
+//!
+//! where Kafka has taken another of our events shortly after each of them.
 //!
 //! So nothing is given up for what befalls all events: missing rights, too few replicas, a full disk, a limit below every event.
 
@@ -14,14 +15,16 @@ use isitup_shared::kafka::RefusedRecord;
 
 use crate::spool::Stored;
 
-/// Refusals after which a record is given up whose code may stand for a fault that passes.
-const TRIES: u32 = 5;
-/// The least time between the first and the last of them.
+/// Refusals after which a record is given up whose code speaks of it. The second comes right after another event was taken.
+const FINAL_TRIES: u32 = 2;
+/// The same where the code may stand for a fault that passes.
+const UNCLEAR_TRIES: u32 = 5;
+/// The least time between the first and the last of these.
 const LEAST_TIME: Duration = Duration::from_secs(240);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_secs(60);
-/// A refusal that is older proves nothing about now: the record is tried again first.
-const FRESH: Duration = Duration::from_secs(30);
+/// An event that was taken later than this after a refusal proves nothing about that time. A heartbeat comes every 10 s.
+const FRESH: Duration = Duration::from_secs(12);
 
 /// A record that was refused.
 #[derive(Debug)]
@@ -45,11 +48,11 @@ impl Suspect {
         Self { event, refused, first: now, last: now, tries: 1, is_alone: false, is_in_doubt: false }
     }
 
-    /// Kafka took another event. Where it `had_stopped` to take any, or the last refusal is long ago, all may be different now.
-    pub(super) fn other_is_taken(&mut self, had_stopped: bool, now: Instant) {
+    /// Kafka took another event.
+    pub(super) fn other_is_taken(&mut self, now: Instant) {
         let is_fresh = now.saturating_duration_since(self.last) <= FRESH;
-        self.is_alone |= !had_stopped && is_fresh;
-        self.is_in_doubt |= !self.is_alone && self.refused.is_final;
+        self.is_alone |= is_fresh;
+        self.is_in_doubt |= self.refused.is_final && (!self.is_alone || self.tries < FINAL_TRIES);
     }
 
     /// It was refused again.
@@ -76,8 +79,9 @@ impl Suspect {
 
     /// The gaps that take its place, when it is to be given up.
     pub(super) fn gaps(&self) -> Option<Vec<Gap>> {
-        let is_long = self.tries >= TRIES && self.last.saturating_duration_since(self.first) >= LEAST_TIME;
-        let is_over = self.is_alone && (self.refused.is_final || is_long);
+        let is_long = self.tries >= UNCLEAR_TRIES && self.last.saturating_duration_since(self.first) >= LEAST_TIME;
+        let is_final = self.refused.is_final && self.tries >= FINAL_TRIES;
+        let is_over = self.is_alone && (is_final || is_long);
         is_over.then(|| gaps_for(&self.event)).flatten()
     }
 }
@@ -125,10 +129,15 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_given_up_only_once_another_was_taken() {
+    fn a_record_is_given_up_once_others_were_taken_after_each_of_two_refusals() {
         let mut suspect = suspect(true);
-        assert_eq!(suspect.gaps(), None);
-        suspect.other_is_taken(false, suspect.last);
+        let now = suspect.last;
+        assert!(suspect.gaps().is_none() && !suspect.is_due(now));
+        suspect.other_is_taken(now);
+        assert!(suspect.gaps().is_none() && suspect.is_due(now), "it is tried again at once");
+        suspect.refused_again(refused(true), now);
+        assert!(suspect.gaps().is_none() && !suspect.is_due(now));
+        suspect.other_is_taken(now);
         let slot = UtcTime::from_micros(5);
         let span = Some(TimeSpan { from: slot, to: slot, sites: Some(vec!["site".to_owned()]) });
         let seqs = Some(SeqRange { first: 7, last: 7 });
@@ -140,13 +149,13 @@ mod tests {
         let mut suspect = suspect(false);
         let begin = suspect.first;
         for minute in 1..=4 {
-            suspect.other_is_taken(false, suspect.last);
+            suspect.other_is_taken(suspect.last);
             assert_eq!(suspect.gaps(), None, "after {minute} refusals");
             assert!(!suspect.is_due(suspect.last) && suspect.is_due(suspect.last + PAUSE));
             suspect.refused_again(refused(false), begin + PAUSE * minute);
         }
         assert_eq!(suspect.gaps(), None, "nothing was taken since the last refusal");
-        suspect.other_is_taken(false, suspect.last);
+        suspect.other_is_taken(suspect.last);
         assert!(suspect.gaps().is_some());
     }
 
@@ -157,21 +166,18 @@ mod tests {
         for minute in 1..=10 {
             suspect.refused_again(refused(false), begin + PAUSE * minute);
         }
-        suspect.other_is_taken(false, suspect.last);
+        suspect.other_is_taken(suspect.last);
         assert_eq!(suspect.gaps(), None);
     }
 
     #[test]
-    fn once_kafka_takes_events_again_a_refused_record_is_tried_before_it_is_given_up() {
-        for (had_stopped, later) in [(true, Duration::ZERO), (false, FRESH * 2)] {
-            let mut suspect = suspect(true);
-            let now = suspect.last + later;
-            suspect.other_is_taken(had_stopped, now);
-            assert!(suspect.gaps().is_none() && suspect.is_due(now));
-            suspect.refused_again(refused(true), now);
-            assert!(suspect.gaps().is_none() && !suspect.is_due(now));
-            suspect.other_is_taken(false, now);
-            assert!(suspect.gaps().is_some());
+    fn an_event_taken_long_after_a_refusal_proves_nothing() {
+        let mut suspect = suspect(true);
+        for _ in 0..5 {
+            let later = suspect.last + FRESH * 2;
+            suspect.other_is_taken(later);
+            assert!(suspect.gaps().is_none() && suspect.is_due(later), "it is tried again first");
+            suspect.refused_again(refused(true), later);
         }
     }
 

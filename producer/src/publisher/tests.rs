@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 use tempfile::TempDir;
 
 use super::*;
-use crate::spool::{Ledger, Spool, SpoolHandle};
+use crate::spool::{Intake, Ledger, Spool, SpoolHandle};
 
 const SOON: Duration = Duration::from_secs(20);
 const PARTITIONS: u32 = 3;
@@ -84,10 +84,16 @@ impl Sender for Scripted {
     }
 }
 
+fn draft(number: i64) -> Draft {
+    let check = Check::up(format!("site {number}"), "https://example.com/", UtcTime::from_micros(number));
+    Draft::new(&Body::Check(Box::new(check)), Format::Avro)
+}
+
 /// A publisher at its end, with so many events in its spool.
 struct Ending {
     publisher: Publisher,
     calls: Arc<Mutex<u32>>,
+    intake: Intake,
     _spool: SpoolHandle,
     _folder: TempDir,
 }
@@ -99,8 +105,7 @@ impl Ending {
         let spool = Spool::open(&config, "here", Format::Avro).unwrap();
         let (intake, feed, handle) = spool.start(Arc::new(Ledger::default()), Shutdown::new()).unwrap();
         for number in 0..events {
-            let check = Check::up(format!("site {number}"), "https://example.com/", UtcTime::from_micros(number));
-            intake.put(Draft::new(&Body::Check(Box::new(check)), Format::Avro), Vec::new());
+            intake.put(draft(number), Vec::new());
         }
         handle.flush(Instant::now() + SOON);
         let kafka = KafkaConfig {
@@ -113,7 +118,11 @@ impl Ending {
         let mut publisher = Publisher::new(feed, &kafka, Metrics::new(&mut Registry::default()), Progress::default());
         let calls = Arc::default();
         publisher.sender = Box::new(Scripted { failures: failures.into_iter().collect(), calls: Arc::clone(&calls) });
-        Self { publisher, calls, _spool: handle, _folder: folder }
+        Self { publisher, calls, intake, _spool: handle, _folder: folder }
+    }
+
+    fn put(&self, number: i64) {
+        self.intake.put(draft(number), Vec::new());
     }
 
     /// The same, with a Kafka that refuses some records.
@@ -182,8 +191,11 @@ fn a_refused_record_becomes_a_gap_and_the_others_go_on() {
         let refused = RefusedRecord { index: 0, is_final: true, reason: "too large".to_owned() };
         is_refused(record).then_some(KafkaError::RecordRefused(refused))
     });
-    // A record is given up only where Kafka took others before and after.
-    ending.publisher.accepted_at = Some(Instant::now());
+    ending.step_until(|publisher| publisher.lanes.values().any(|lane| !lane.suspects.is_empty()));
+    // As a producer's heartbeats do, others come after them.
+    for number in 100..110 {
+        ending.put(number);
+    }
     ending.step_until(Publisher::is_done);
     let taken = taken.lock().unwrap();
     let events: Vec<&Event> = taken.values().flatten().collect();
@@ -197,7 +209,7 @@ fn a_refused_record_becomes_a_gap_and_the_others_go_on() {
     assert_eq!(gaps.keys().copied().collect::<Vec<_>>(), [8, 51]);
     let span = gaps[&8].span.as_ref().unwrap();
     assert_eq!((gaps[&8].reason, span.sites.as_deref()), (GapReason::RecordRefused, Some(&["site 7".to_owned()][..])));
-    assert_eq!(events.len(), 98 + 2);
+    assert_eq!(events.len(), 98 + 2 + 10);
 }
 
 #[test]
