@@ -196,7 +196,11 @@ impl Pipeline<'_> {
 
     /// Makes sure that partitions still are those whose offsets we hold. A partition that Kafka does not let us look at
     /// stays unchecked, and keeps none of the others from being read. Gives what follows the records that were looked at.
-    fn check(&mut self, held: &BTreeMap<i32, Held>, ranges: &BTreeMap<i32, OffsetRange>) -> Result<Vec<Fetched>, Trouble> {
+    fn check(
+        &mut self,
+        held: &BTreeMap<i32, Held>,
+        ranges: &BTreeMap<i32, OffsetRange>,
+    ) -> Result<Vec<Fetched>, Trouble> {
         let mut anchored = BTreeMap::new();
         for (partition, held) in held.iter().filter(|(_, held)| !held.is_checked) {
             let Some(range) = ranges.get(partition) else { continue };

@@ -69,8 +69,7 @@ impl Progress {
     fn stall_at(&self, now: Instant) -> Option<String> {
         let partitions = self.lock();
         let age = |known: &Partition| now.saturating_duration_since(known.since);
-        let stalled: Vec<_> =
-            partitions.iter().filter(|(_, known)| known.is_silent() && age(known) >= LIMIT).collect();
+        let stalled: Vec<_> = partitions.iter().filter(|(_, known)| known.is_silent() && age(known) >= LIMIT).collect();
         let (_, longest) = stalled.iter().max_by_key(|(_, known)| age(known))?;
         let messages: i64 = stalled.iter().map(|(_, known)| known.end - known.next).sum();
         let numbers: Vec<String> = stalled.iter().map(|(partition, _)| partition.to_string()).collect();

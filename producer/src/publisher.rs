@@ -127,8 +127,13 @@ impl Publisher {
         while Instant::now() < deadline {
             self.retry_at = Instant::now();
             let result = self.step(SHORT_WAIT);
-            let is_waiting = |lane: &Lane| !lane.pending.is_empty() || lane.left.is_some();
-            if result.is_ok() && self.feed.is_empty() && self.declaring.is_none() && !self.lanes.values().any(is_waiting) {
+            let now = Instant::now();
+            let is_waiting = |lane: &Lane| lane.has_more(now);
+            if result.is_ok()
+                && self.feed.is_empty()
+                && self.declaring.is_none()
+                && !self.lanes.values().any(is_waiting)
+            {
                 break;
             }
             let of_lane = || self.lanes.values().find_map(|lane| lane.failure.clone());
@@ -144,8 +149,11 @@ impl Publisher {
         if self.is_done() {
             return;
         }
-        let refused = || Some(KafkaError::RecordRefused(self.lanes.values().find_map(|lane| lane.suspects.first())?.refused.clone()));
-        let why = failure.or_else(refused).map_or_else(|| "the time was too short".to_owned(), |error| error.to_string());
+        let refused = || {
+            Some(KafkaError::RecordRefused(self.lanes.values().find_map(|lane| lane.suspects.first())?.refused.clone()))
+        };
+        let why =
+            failure.or_else(refused).map_or_else(|| "the time was too short".to_owned(), |error| error.to_string());
         log::warn!("not all was published, the rest stays in the spool for the next start: {why}");
     }
 
@@ -374,7 +382,9 @@ impl Publisher {
                 declaring.gaps.iter().for_each(|gap| self.metrics.count_gap(gap.reason));
                 for (partition, suspect) in &declaring.suspects {
                     let (seq, reason) = (suspect.event.seq, &suspect.refused.reason);
-                    log::error!("event {seq} is given up and declared as a gap (record_refused), partition {partition}: {reason}");
+                    log::error!(
+                        "event {seq} is given up and declared as a gap (record_refused), partition {partition}: {reason}"
+                    );
                 }
                 self.settle_declared(declaring.suspects.len());
             }

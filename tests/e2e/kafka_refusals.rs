@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::types::RDKafkaErrorCode;
 use uuid::Uuid;
 
-use crate::harness::{Cluster, Lane, Pipeline, eventually, within, shared_servers, site};
+use crate::harness::{Cluster, Lane, Pipeline, eventually, shared_servers, site, within};
 use crate::poison::check;
 
 /// The declared gaps, as the producer counts them.
@@ -16,7 +16,8 @@ fn large_site() -> site::Site {
     site::answering_by(|head| {
         if head.starts_with("GET / ") {
             let path = "x".repeat(1500);
-            format!("HTTP/1.1 302 Found\r\nLocation: /{path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").into_bytes()
+            format!("HTTP/1.1 302 Found\r\nLocation: /{path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                .into_bytes()
         } else {
             site::ok("", "hello")
         }
@@ -60,12 +61,18 @@ fn a_limit_below_every_event_declares_nothing_and_loses_nothing() {
     cluster.set_topic(pipeline.name(), "max.message.bytes", "50");
     // Each partition stops at so many refused records; the others wait behind them.
     eventually("events wait", || producer.metric("isitup_spool_events") > 120.0);
-    eventually("it is said for how long", || producer.metric("isitup_publish_silence_seconds") > 20.0);
-    producer.wait_for_log("events wait in the spool: ");
+    within_minutes("it is no longer ready", || producer.get("/health/ready").0 == 503);
+    let (_, why) = producer.get("/health/ready");
+    assert!(why.contains("nothing was published for ") && why.contains("max.message.bytes"), "{why}");
+    assert_eq!(producer.get("/health/live").0, 200, "no restart would help");
+    assert!(producer.metric("isitup_publish_silence_seconds") >= 60.0);
+    producer.wait_for_log("events still wait in the spool after ");
     assert_eq!(producer.metric(DECLARED), 0.0, "what befalls all events is no fault of a record");
 
     cluster.set_topic(pipeline.name(), "max.message.bytes", "1048588");
     within_minutes("all is published", || producer.metric("isitup_spool_events") < 20.0);
+    eventually("it is ready again", || producer.get("/health/ready") == (200, "ok\n".to_owned()));
+    producer.wait_for_empty_spool();
     pipeline.prove(producer);
     assert_eq!(pipeline.count("gap WHERE reason = 'record_refused'"), 0);
 }

@@ -1,6 +1,7 @@
 //! What waits for one partition: a bounded part of it in memory, the rest on disk only.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use isitup_shared::kafka::{KafkaError, Record, RefusedRecord};
 use isitup_shared::time::UtcTime;
@@ -89,7 +90,8 @@ impl Lane {
 
     /// Why it takes nothing, or not all.
     pub(super) fn why(&self) -> Option<String> {
-        let suspect = || self.suspects.iter().find(|suspect| suspect.is_old()).map(|suspect| suspect.refused.reason.clone());
+        let suspect =
+            || self.suspects.iter().find(|suspect| suspect.is_old()).map(|suspect| suspect.refused.reason.clone());
         self.failure.as_ref().map(ToString::to_string).or_else(suspect)
     }
 
@@ -103,6 +105,13 @@ impl Lane {
         let suspects = self.suspects.iter().map(|suspect| &suspect.event);
         let in_memory = suspects.chain(self.pending.front()).map(|event| (event.seq, event.accepted_at));
         in_memory.chain(self.left.map(|left| (left.seq, left.accepted_at))).min()
+    }
+
+    /// Whether something is to be sent, now or after a failure. Not so for refused records until it is time for them.
+    pub(super) fn has_more(&self, now: Instant) -> bool {
+        let is_stuck = self.is_blocked() && self.suspects.iter().all(|suspect| !suspect.is_due(now));
+        let waits = !self.pending.is_empty() || self.left.is_some();
+        (waits && !is_stuck) || self.suspects.iter().any(|suspect| suspect.is_due(now))
     }
 
     /// Whether nothing of it waits.

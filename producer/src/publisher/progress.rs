@@ -86,20 +86,65 @@ impl Progress {
 
     /// What keeps events from being published for longer than [`LIMIT`], if something does.
     pub fn stall(&self, waiting: i64) -> Option<Stall> {
-        let silence = self.silence(waiting);
+        self.stall_at(Instant::now(), waiting)
+    }
+
+    fn stall_at(&self, now: Instant, waiting: i64) -> Option<Stall> {
         let state = self.lock();
+        let silence = if waiting > 0 { now.saturating_duration_since(state.published) } else { Duration::ZERO };
         let mut lines = Vec::new();
         if silence >= LIMIT {
             let partition = state.partitions.values().next().map(|(_, why)| why.clone());
             let why = state.failure.as_ref().map(ToString::to_string).or(partition);
             let why = why.unwrap_or_else(|| "no attempt has ended yet".to_owned());
-            lines.push(format!("nothing was published for {} s although {waiting} events wait: {why}", silence.as_secs()));
+            lines.push(format!(
+                "nothing was published for {} s although {waiting} events wait: {why}",
+                silence.as_secs()
+            ));
         }
-        let stalled = state.partitions.iter().filter(|(_, (since, _))| since.elapsed() >= LIMIT);
-        lines.extend(stalled.map(|(partition, (since, why))| {
-            format!("partition {partition} takes not all events for {} s: {why}", since.elapsed().as_secs())
+        let ages = state.partitions.iter().map(|(of, (since, why))| (of, now.saturating_duration_since(*since), why));
+        lines.extend(ages.filter(|(_, age, _)| *age >= LIMIT).map(|(partition, age, why)| {
+            format!("partition {partition} has not taken all events for {} s: {why}", age.as_secs())
         }));
         let is_ready = silence < LIMIT || state.failure.as_ref().is_some_and(KafkaError::is_away);
         (!lines.is_empty()).then(|| Stall { why: lines.join("\n"), is_ready })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> KafkaError {
+        KafkaError::Refused("not enough replicas".to_owned())
+    }
+
+    #[test]
+    fn waiting_events_of_which_none_is_published_are_told_after_a_minute() {
+        let progress = Progress::default();
+        progress.note(Some(&refused()), BTreeMap::new(), 7);
+        let begin = progress.lock().published;
+        assert_eq!(progress.stall_at(begin + Duration::from_secs(59), 7), None);
+        assert_eq!(progress.stall_at(begin + LIMIT, 0), None, "nothing waits");
+        let stall = progress.stall_at(begin + LIMIT, 7).unwrap();
+        let why = "nothing was published for 60 s although 7 events wait: the broker refused: not enough replicas";
+        assert_eq!((stall.why.as_str(), stall.is_ready), (why, false));
+        progress.published();
+        assert_eq!(progress.stall_at(begin + LIMIT, 7), None);
+    }
+
+    #[test]
+    fn a_producer_is_ready_while_kafka_is_away_or_one_partition_fails() {
+        let progress = Progress::default();
+        progress.note(Some(&KafkaError::NoAnswer { seconds: 15 }), BTreeMap::new(), 7);
+        let later = Instant::now() + LIMIT;
+        assert!(progress.stall_at(later, 7).is_some_and(|stall| stall.is_ready));
+
+        progress.note(None, BTreeMap::from([(3, "it has no leader".to_owned())]), 7);
+        let later = Instant::now() + LIMIT;
+        progress.lock().published = later;
+        let stall = progress.stall_at(later, 7).unwrap();
+        assert_eq!(stall.why, "partition 3 has not taken all events for 60 s: it has no leader");
+        assert!(stall.is_ready);
     }
 }

@@ -169,9 +169,8 @@ fn a_failing_partition_holds_up_no_other_and_gets_all_of_its_events_later() {
         fails.then(|| KafkaError::LeaderMoving("partition 1 has none".to_owned()))
     });
     let others = |taken: &Taken| numbers(taken, 0).len() + numbers(taken, 2).len();
-    let expected = (0..60_000)
-        .filter(|number| partition_for(format!("site {number}").as_bytes(), PARTITIONS) != 1)
-        .count();
+    let expected =
+        (0..60_000).filter(|number| partition_for(format!("site {number}").as_bytes(), PARTITIONS) != 1).count();
     ending.step_until(|_| others(&taken) >= expected);
     let lane = &ending.publisher.lanes[&1];
     assert!(lane.pending.len() <= MOST_EVENTS && lane.left.is_some(), "what waits is not all in memory");

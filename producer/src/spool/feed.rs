@@ -52,7 +52,16 @@ enum Next {
 impl Feed {
     pub(super) fn new(shared: Arc<Shared>, writer: Sender<Entry>, format: Format) -> Self {
         let taken = shared.acked.load(Ordering::Acquire);
-        Self { shared, writer, format, taken, outstanding: 0, searched: 0, read_back: VecDeque::new(), searched_again: 0 }
+        Self {
+            shared,
+            writer,
+            format,
+            taken,
+            outstanding: 0,
+            searched: 0,
+            read_back: VecDeque::new(),
+            searched_again: 0,
+        }
     }
 
     /// The next events, at most `most`; waits for them up to `at_most` and may come back with none.

@@ -36,9 +36,22 @@ pub(super) fn blame(code: i16) -> Blame {
     match code {
         MESSAGE_TOO_LARGE | RECORD_LIST_TOO_LARGE => Blame::Size,
         43 | 44 | 76 | 87 => Blame::Content,
-        3 | 5..=9 | 13..=17 | 19..=31 | 33..=35 | 41 | 45..=59 | 65 | 72 | 74..=75 | 77..=80 | 84 | 88..=90 | 96 | 100 | 103 => {
-            Blame::Partition
-        }
+        3
+        | 5..=9
+        | 13..=17
+        | 19..=31
+        | 33..=35
+        | 41
+        | 45..=59
+        | 65
+        | 72
+        | 74..=75
+        | 77..=80
+        | 84
+        | 88..=90
+        | 96
+        | 100
+        | 103 => Blame::Partition,
         // The client library's own numbers: what it could not do lies not in a record.
         ..-1 => Blame::Partition,
         _ => Blame::Unclear,
@@ -76,10 +89,14 @@ pub(super) fn refusal(code: i16, size: usize) -> String {
         MESSAGE_TOO_LARGE | RECORD_LIST_TOO_LARGE => {
             "it is larger than the topic's max.message.bytes (or the broker's message.max.bytes) allows; raise that"
         }
-        87 => "the broker finds it invalid; look at the topic's settings and at plugins of the broker that validate records",
+        87 => {
+            "the broker finds it invalid; look at the topic's settings and at plugins of the broker that validate records"
+        }
         43 | 76 => "the topic's message format does not support it; look at message.format.version",
         44 => "a policy of the broker forbids it",
-        32 => "its time is too far from the broker's clock; set this machine's clock right, or the topic's message.timestamp.type to LogAppendTime",
+        32 => {
+            "its time is too far from the broker's clock; set this machine's clock right, or the topic's message.timestamp.type to LogAppendTime"
+        }
         _ => "the broker's log says why",
     };
     format!("Kafka refuses a record of {size} bytes ({}): {cause}", name(code))

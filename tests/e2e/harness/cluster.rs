@@ -109,7 +109,8 @@ impl Cluster {
     /// Sets one of a topic's settings while it is in use.
     pub(crate) fn set_topic(&self, topic: &str, setting: &str, value: &str) {
         // A topic is a resource of kind 2; the operation 0 sets.
-        let body = Body::default().int32(1).int8(2).string(topic).int32(1).string(setting).int8(0).string(value).int8(0);
+        let body =
+            Body::default().int32(1).int8(2).string(topic).int32(1).string(setting).int8(0).string(value).int8(0);
         self.done(&format!("topic {topic} has {setting}={value}"), || {
             let answer = self.ask_controller(INCREMENTAL_ALTER_CONFIGS, &body)?;
             Answer(&answer).skip_int32().skip_int32().code(&[0])

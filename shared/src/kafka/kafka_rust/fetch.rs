@@ -114,8 +114,7 @@ fn failed(partition: i32, error: KafkaError) -> Fetched {
 fn one_by_one(kafka: &mut KafkaRust, topic: &str, positions: &[(i32, i64)]) -> Vec<Fetched> {
     let single = |position: &(i32, i64)| {
         let (partition, offset) = *position;
-        let fetched =
-            fetch_together(kafka, topic, &[*position]).unwrap_or_else(|error| vec![failed(partition, error)]);
+        let fetched = fetch_together(kafka, topic, &[*position]).unwrap_or_else(|error| vec![failed(partition, error)]);
         let key = (topic.to_owned(), partition);
         if fetched.iter().any(|of| matches!(of.messages, Err(KafkaError::Unreadable(_)))) {
             kafka.unreadable.insert(key, offset);

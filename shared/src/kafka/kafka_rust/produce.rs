@@ -118,7 +118,9 @@ fn refusal(
         let record = queue.record(range.start)?;
         number = match single::produce(leader, topic, record, ACK_LIMIT) {
             Ok(number) => number,
-            Err(error) => return Some(KafkaError::Connection(format!("asking {leader} about a refused record: {error}"))),
+            Err(error) => {
+                return Some(KafkaError::Connection(format!("asking {leader} about a refused record: {error}")));
+            }
         };
     }
     let (blame, size) = (codes::blame(number), queue.size(&refused));

@@ -29,8 +29,13 @@ pub(super) fn queues<'r>(records: &'r [Record<'r>]) -> BTreeMap<i32, Queue<'r>> 
     let mut queues = BTreeMap::new();
     for record in records {
         let partition = record.partition;
-        let queue =
-            queues.entry(partition).or_insert_with(|| Queue { partition, records: Vec::new(), sent: 0, failed: false, suspect: 0 });
+        let queue = queues.entry(partition).or_insert_with(|| Queue {
+            partition,
+            records: Vec::new(),
+            sent: 0,
+            failed: false,
+            suspect: 0,
+        });
         queue.records.push(record);
     }
     queues
