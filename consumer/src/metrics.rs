@@ -1,5 +1,7 @@
 //! The consumer's metrics, in Prometheus' text format.
 
+use std::sync::atomic::AtomicU64;
+
 use isitup_shared::event::GapReason;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -50,6 +52,8 @@ pub(crate) struct Metrics {
     pub postgres_reconnects: Counter,
     /// How long the transaction of a batch took, in seconds.
     pub store_batch: Histogram,
+    /// For how long the lag of a partition has grown while nothing of it was stored, in seconds.
+    pub store_silence: Gauge<f64, AtomicU64>,
     lag: Family<PartitionLabel, Gauge>,
 }
 
@@ -76,6 +80,11 @@ impl Metrics {
         root.register("isitup_store_batch_seconds", "Time of a batch's transaction", metrics.store_batch.clone());
         root.register("isitup_partitions_owned", "Partitions this process holds", metrics.partitions_owned.clone());
         root.register("isitup_topic_halted", "1 while the topic is not the one it was", metrics.topic_halted.clone());
+        root.register(
+            "isitup_store_silence_seconds",
+            "How long the lag of a partition has grown while nothing of it was stored",
+            metrics.store_silence.clone(),
+        );
         root.register("isitup_consumer_lag", "Messages not read yet, of the partitions held", metrics.lag.clone());
         (metrics, root)
     }
@@ -96,6 +105,7 @@ impl Metrics {
             kafka_reconnects: Counter::default(),
             postgres_reconnects: Counter::default(),
             store_batch: Histogram::new(STORE_SECONDS),
+            store_silence: Gauge::default(),
             lag: Family::default(),
         }
     }

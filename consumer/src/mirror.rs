@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use isitup_shared::crash_point;
 use isitup_shared::kafka::Receiver;
+use isitup_shared::outage_log::OutageLog;
 use isitup_shared::shutdown::Shutdown;
 
 use crate::assignment::Assignment;
 use crate::metrics::Metrics;
+use crate::status::Status;
 
 /// The name of the group.
 pub(crate) const GROUP: &str = "isitup-consumer";
@@ -28,13 +30,17 @@ pub(crate) struct Mirror<'a> {
     pub assignment: &'a Assignment,
     /// Where lag is shown.
     pub metrics: &'a Metrics,
+    /// Where it is noted whether the lag only grows.
+    pub status: &'a Status,
 }
 
 impl Mirror<'_> {
     /// Mirrors the offsets whenever they have moved, and keeps the lag up to date.
     pub(crate) fn run(&self, receiver: &mut dyn Receiver, shutdown: &Shutdown) {
         let (mut shown, mut asked) = (Vec::new(), None::<Instant>);
+        let mut stalls = OutageLog::default();
         while !shutdown.wait(INTERVAL) {
+            self.tell_stall(&mut stalls);
             if asked.is_none_or(|at| at.elapsed() >= LAG_INTERVAL) {
                 self.tell_lag(receiver);
                 asked = Some(Instant::now());
@@ -54,6 +60,20 @@ impl Mirror<'_> {
         }
     }
 
+    /// Says again and again that the lag grows while nothing is stored. On this thread, as the one that stores may be the one that hangs.
+    fn tell_stall(&self, stalls: &mut OutageLog) {
+        self.metrics.store_silence.set(self.status.progress.silence().as_secs_f64());
+        match self.status.progress.stall() {
+            Some(stall) => {
+                if stalls.failed(Instant::now(), "stalled").is_some() {
+                    log::warn!("{stall}; /health/ready names what else is known");
+                }
+            }
+            None if stalls.succeeded().is_some() => log::info!("messages of all partitions held are stored again"),
+            None => {}
+        }
+    }
+
     /// While nothing can be stored no round ends, and the lag grows all the same.
     fn tell_lag(&self, receiver: &mut dyn Receiver) {
         let ranges = match receiver.offsets(self.topic) {
@@ -63,10 +83,12 @@ impl Mirror<'_> {
         for (partition, next) in self.assignment.positions() {
             if let Some(range) = ranges.get(&partition) {
                 self.metrics.set_lag(partition, (range.latest - next).max(0));
+                self.status.progress.note(partition, next, range.latest);
             }
         }
         // One that was lost in this moment is not ours to speak of.
         let held = self.assignment.positions();
+        self.status.progress.retain(|partition| held.iter().any(|(held, _)| *held == partition));
         for partition in ranges.keys().filter(|partition| held.iter().all(|(held, _)| held != *partition)) {
             self.metrics.forget_lag(*partition);
         }

@@ -11,6 +11,7 @@ use isitup_shared::shutdown::Shutdown;
 use crate::assignment::{Assignment, Held};
 use crate::metrics::Metrics;
 use crate::packing::{Queue, next_batch};
+use crate::partition_rest::Resting;
 use crate::status::{Part, Status};
 use crate::store::StoreError;
 use crate::store::offsets::Move;
@@ -52,17 +53,10 @@ pub(crate) struct Pipeline<'a> {
     pub discovered: Option<Instant>,
     /// Since when partitions seem to end before our offset.
     pub doubts: BTreeMap<i32, Instant>,
+    /// Partitions that could not be read.
+    pub resting: Resting,
     /// When the last fetch began, unless its partitions are to be looked at before the next.
     pub fetch_begun: Option<Instant>,
-}
-
-/// What came of looking at the records before the offsets.
-#[derive(Default)]
-struct Looked {
-    /// What follows them, of the partitions that still are those that were read.
-    fetched: Vec<Fetched>,
-    /// Why some could not be looked at.
-    failure: Option<KafkaError>,
 }
 
 /// Why a round was cut short.
@@ -102,10 +96,11 @@ impl Pipeline<'_> {
             let result = self.round();
             self.metrics.note_connects(self.receiver.connects());
             match result {
-                Ok(()) => {
+                Ok(pause) => {
                     self.status.well(Part::Kafka);
                     patience.succeeded();
                     retry.reset();
+                    shutdown.wait(pause);
                 }
                 Err(Trouble::Kafka(error)) => {
                     self.metrics.fetch_errors.inc();
@@ -135,37 +130,48 @@ impl Pipeline<'_> {
         self.metrics.topic_halted.set(1);
     }
 
-    fn round(&mut self) -> Result<(), Trouble> {
+    /// Reads and stores once. Returns how long to wait before the next round.
+    fn round(&mut self) -> Result<Duration, Trouble> {
         let is_unchecked = |held: &BTreeMap<i32, Held>| held.values().any(|held| !held.is_checked);
-        let held = self.assignment.snapshot();
+        let held = self.awake();
         if held.is_empty() {
             // What others have now is not to be read ahead here.
             self.receiver.fetch(self.topic, &[])?;
         }
-        let mut looked = Looked::default();
+        let mut looked = Vec::new();
         if is_unchecked(&held) || self.discovered.is_none_or(|at| at.elapsed() >= DISCOVERY) {
             let ranges = self.discover()?;
             looked = self.check(&held, &ranges)?;
         }
-        self.store(&held, looked.fetched)?;
-        let end = looked.failure.map_or(Ok(()), |error| Err(error.into()));
-        let held: BTreeMap<i32, Held> =
-            self.assignment.snapshot().into_iter().filter(|(_, held)| held.is_checked).collect();
+        self.store(&held, looked)?;
+        let held: BTreeMap<i32, Held> = self.awake().into_iter().filter(|(_, held)| held.is_checked).collect();
         if held.is_empty() {
-            if end.is_ok() {
-                self.assignment.wait_for_any(IDLE);
-            }
-            return end;
+            return Ok(self.wait_for_any());
         }
         if self.was_unwatched() {
             self.assignment.uncheck_all();
-            return end;
+            return Ok(Duration::ZERO);
         }
         let positions: Vec<(i32, i64)> = held.iter().map(|(partition, held)| (*partition, held.next)).collect();
         let fetched = self.fetch(&positions).inspect_err(|_| self.assignment.uncheck_all())?;
         crash_point!("store.fetched");
         self.store(&held, fetched)?;
-        end
+        Ok(Duration::ZERO)
+    }
+
+    /// The partitions that are held, but for those that rest.
+    fn awake(&mut self) -> BTreeMap<i32, Held> {
+        let mut held = self.assignment.snapshot();
+        self.resting.retain(|partition| held.contains_key(&partition));
+        self.status.forget_partitions(|partition| held.contains_key(&partition));
+        held.retain(|partition, _| !self.resting.is_resting(*partition));
+        held
+    }
+
+    /// Waits until there is a partition to read, where none is held. Returns how long to wait where all rest.
+    fn wait_for_any(&self) -> Duration {
+        self.assignment.wait_for_any(IDLE);
+        self.resting.next_in().map_or(Duration::ZERO, |rest| rest.min(IDLE))
     }
 
     fn fetch(&mut self, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError> {
@@ -189,8 +195,12 @@ impl Pipeline<'_> {
     }
 
     /// Makes sure that partitions still are those whose offsets we hold. A partition that Kafka does not let us look at
-    /// stays unchecked, and keeps none of the others from being read; why is what it gives.
-    fn check(&mut self, held: &BTreeMap<i32, Held>, ranges: &BTreeMap<i32, OffsetRange>) -> Result<Looked, Trouble> {
+    /// stays unchecked, and keeps none of the others from being read. Gives what follows the records that were looked at.
+    fn check(
+        &mut self,
+        held: &BTreeMap<i32, Held>,
+        ranges: &BTreeMap<i32, OffsetRange>,
+    ) -> Result<Vec<Fetched>, Trouble> {
         let mut anchored = BTreeMap::new();
         for (partition, held) in held.iter().filter(|(_, held)| !held.is_checked) {
             let Some(range) = ranges.get(partition) else { continue };
@@ -207,8 +217,9 @@ impl Pipeline<'_> {
                 Verdict::Shorter { latest } => {
                     let since = *self.doubts.entry(*partition).or_insert_with(Instant::now);
                     if since.elapsed() < DOUBT && !self.accept_new_topic {
-                        let message = format!("partition {partition} ends at offset {latest}, {} was read", held.next);
-                        return Err(Trouble::Kafka(KafkaError::LeaderMoving(message)));
+                        let message = format!("it ends at offset {latest}, {} was read", held.next);
+                        self.resting.failed(*partition, &KafkaError::LeaderMoving(message), self.status);
+                        continue;
                     }
                     let why = format!("it ends at offset {latest}, but {} offsets of it were read", held.next);
                     self.meet_new_topic(*partition, held, range.earliest, &why)?;
@@ -219,14 +230,14 @@ impl Pipeline<'_> {
     }
 
     /// Looks whether the last records that were read are still there, in one call for all partitions.
-    fn check_anchors(&mut self, anchored: &BTreeMap<i32, (&Held, i64)>) -> Result<Looked, Trouble> {
+    fn check_anchors(&mut self, anchored: &BTreeMap<i32, (&Held, i64)>) -> Result<Vec<Fetched>, Trouble> {
         if anchored.is_empty() {
             // To read nothing would end what is being read ahead.
-            return Ok(Looked::default());
+            return Ok(Vec::new());
         }
         let positions: Vec<(i32, i64)> =
             anchored.iter().map(|(partition, (held, _))| (*partition, held.next - 1)).collect();
-        let mut looked = Looked::default();
+        let mut looked = Vec::new();
         for answer in self.fetch(&positions)? {
             let Some((held, earliest)) = anchored.get(&answer.partition) else { continue };
             match answer.messages {
@@ -237,11 +248,11 @@ impl Pipeline<'_> {
                 Ok(mut messages) => {
                     self.assignment.set_checked(answer.partition, held.epoch, true);
                     messages.retain(|message| message.offset >= held.next);
-                    looked.fetched.push(Fetched { messages: Ok(messages), ..answer });
+                    looked.push(Fetched { messages: Ok(messages), ..answer });
                 }
                 // It stays unchecked, and is looked at again.
                 Err(KafkaError::PerhapsAnotherTopic) => {}
-                Err(error) => looked.failure = Some(error),
+                Err(error) => self.note_failure(answer.partition, &error),
             }
         }
         Ok(looked)
@@ -279,18 +290,18 @@ impl Pipeline<'_> {
     fn store(&mut self, held: &BTreeMap<i32, Held>, fetched: Vec<Fetched>) -> Result<(), Trouble> {
         let mut queues: BTreeMap<i32, Queue> = BTreeMap::new();
         let mut latest = BTreeMap::new();
-        let mut failure = None;
         for answer in fetched {
             let Some(position) = held.get(&answer.partition) else { continue };
             latest.extend(answer.latest.map(|latest| (answer.partition, latest)));
             match answer.messages {
                 Ok(messages) => {
                     let (partition, epoch, expected) = (answer.partition, position.epoch, position.next);
+                    self.resting.succeeded(partition, self.status);
                     queues.insert(partition, Queue { partition, epoch, expected, messages: messages.into() });
                 }
                 Err(error) => {
                     self.assignment.set_checked(answer.partition, position.epoch, false);
-                    failure = Some(error);
+                    self.note_failure(answer.partition, &error);
                 }
             }
         }
@@ -305,12 +316,18 @@ impl Pipeline<'_> {
         for (partition, next) in self.assignment.positions() {
             if let Some(latest) = latest.get(&partition) {
                 self.metrics.set_lag(partition, (latest - next).max(0));
+                self.status.progress.note(partition, next, *latest);
             }
         }
-        // Whether it was truncated or made anew is told by the next round's check.
-        let is_for_check =
-            |error: &KafkaError| matches!(error, KafkaError::OffsetOutOfRange | KafkaError::PerhapsAnotherTopic);
-        failure.filter(|error| !is_for_check(error)).map_or(Ok(()), |error| Err(error.into()))
+        Ok(())
+    }
+
+    /// One partition could not be read. Whether it was truncated or made anew is told by the next round's check.
+    fn note_failure(&mut self, partition: i32, error: &KafkaError) {
+        if !matches!(error, KafkaError::OffsetOutOfRange | KafkaError::PerhapsAnotherTopic) {
+            self.metrics.fetch_errors.inc();
+            self.resting.failed(partition, error, self.status);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::lease::{self, LeaseKeeper};
 use crate::maintenance::Housekeeper;
 use crate::metrics::Metrics;
 use crate::mirror::Mirror;
+use crate::partition_rest::Resting;
 use crate::pipeline::Pipeline;
 use crate::status::{Part, Status};
 use crate::store::{Store, StoreError};
@@ -103,6 +104,7 @@ fn run_postgres(
         accept_new_topic: args.accept_new_topic,
         discovered: None,
         doubts: BTreeMap::new(),
+        resting: Resting::default(),
         fetch_begun: None,
     };
     thread::scope(|scope| {
@@ -110,7 +112,7 @@ fn run_postgres(
         scope.spawn(|| guarded(shutdown, || housekeeper.run(shutdown)));
         scope.spawn(|| {
             let mut receiver = kafka::receiver(kafka);
-            guarded(shutdown, || Mirror { topic, assignment, metrics }.run(&mut *receiver, shutdown));
+            guarded(shutdown, || Mirror { topic, assignment, metrics, status }.run(&mut *receiver, shutdown));
         });
         guarded(shutdown, || pipeline.run(shutdown));
         match leases.join() {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::http::Health;
 
+use crate::progress::Progress;
+
 /// Parts of the service that may be in trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Part {
@@ -14,6 +16,8 @@ pub(crate) enum Part {
     Topic,
     /// Connection to the brokers, and the partitions held.
     Kafka,
+    /// One partition, which the others do not wait for.
+    Partition(i32),
     /// The pipeline's transactions.
     Database,
     /// The leases' transactions.
@@ -24,6 +28,8 @@ pub(crate) enum Part {
 #[derive(Debug)]
 pub(crate) struct Status {
     troubles: Mutex<BTreeMap<Part, String>>,
+    /// How far each partition held is stored.
+    pub progress: Progress,
     /// The heartbeat of the thread that reads and stores.
     pub pipeline: Heartbeat,
     /// The heartbeat of the thread that keeps the leases.
@@ -39,6 +45,7 @@ impl Status {
         let troubles = parts.iter().map(|part| (*part, format!("{part:?} has not answered yet"))).collect();
         Self {
             troubles: Mutex::new(troubles),
+            progress: Progress::default(),
             pipeline: Heartbeat::new("pipeline", LONGEST_ROUND),
             keeper: Heartbeat::new("keeper of the leases", LONGEST_ROUND),
         }
@@ -54,6 +61,11 @@ impl Status {
         self.lock().insert(part, why.into());
     }
 
+    /// The troubles of partitions that are no longer held are another's.
+    pub(crate) fn forget_partitions(&self, is_held: impl Fn(i32) -> bool) {
+        self.lock().retain(|part, _| !matches!(part, Part::Partition(partition) if !is_held(*partition)));
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Part, String>> {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,11 +78,8 @@ impl Health for Status {
 
     fn ready(&self) -> Result<(), String> {
         let troubles = self.lock();
-        if troubles.is_empty() {
-            return Ok(());
-        }
-        let lines: Vec<&str> = troubles.values().map(String::as_str).collect();
-        Err(lines.join("\n"))
+        let lines: Vec<String> = troubles.values().cloned().chain(self.progress.stall()).collect();
+        if lines.is_empty() { Ok(()) } else { Err(lines.join("\n")) }
     }
 }
 

@@ -1,36 +1,21 @@
 //! Telling people that something is away: at once, then at growing intervals, and when it is back.
 
 use std::fmt::Display;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// The first repetition comes after this long, each next after twice as long.
-const FIRST_INTERVAL: Duration = Duration::from_secs(5);
-
-/// So many reasons are told as soon as they show; a reason that never stays the same must not fill the log.
-const MOST_REASONS: usize = 10;
-
-/// The longest silence.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(300);
+use isitup_shared::outage_log::{Notice, OutageLog};
 
 /// What is known of one thing that may be away.
 #[derive(Debug)]
 pub(crate) struct Patience {
     what: &'static str,
-    away: Option<Away>,
-}
-
-#[derive(Debug)]
-struct Away {
-    since: Instant,
-    next_word: Instant,
-    interval: Duration,
-    told: Vec<String>,
+    log: OutageLog,
 }
 
 impl Patience {
     /// For `what`, as people call it.
     pub(crate) fn new(what: &'static str) -> Self {
-        Self { what, away: None }
+        Self { what, log: OutageLog::default() }
     }
 
     /// It failed: says so, unless just that was said a moment ago.
@@ -43,37 +28,27 @@ impl Patience {
     /// What there is to say of a failure.
     fn word(&mut self, now: Instant, why: String) -> Option<String> {
         let what = self.what;
-        let away = self.away.get_or_insert_with(|| Away {
-            since: now,
-            next_word: now,
-            interval: FIRST_INTERVAL,
-            told: Vec::new(),
-        });
-        if !away.told.contains(&why) && away.told.len() < MOST_REASONS {
-            away.next_word = now + away.interval;
-            let word = format!("waiting for {what}: {why}");
-            away.told.push(why);
-            Some(word)
-        } else if now >= away.next_word {
-            away.interval = (away.interval * 2).min(LONGEST_INTERVAL);
-            away.next_word = now + away.interval;
-            Some(format!("still waiting for {what} after {} s: {why}", now.duration_since(away.since).as_secs()))
-        } else {
-            None
-        }
+        Some(match self.log.failed(now, &why)? {
+            Notice::First => format!("waiting for {what}: {why}"),
+            Notice::Again(since) => format!("still waiting for {what} after {} s: {why}", since.as_secs()),
+        })
     }
 
     /// It works: says so, where it was away.
     pub(crate) fn succeeded(&mut self) {
-        if let Some(away) = self.away.take() {
-            log::info!("{} answers after {:.1} s", self.what, away.since.elapsed().as_secs_f64());
+        if let Some(outage) = self.log.succeeded() {
+            log::info!("{} answers after {:.1} s", self.what, outage.as_secs_f64());
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    const MOST_REASONS: usize = 10;
 
     #[test]
     fn each_reason_is_told_at_once_and_the_same_again_at_growing_intervals() {

@@ -42,7 +42,7 @@ use checker::Trust;
 use config::Settings;
 use dispatcher::{Before, Dispatcher, Identification};
 use metrics::Metrics;
-use publisher::Publisher;
+use publisher::{Progress, Publisher, Stall};
 use reference::Reference;
 use reload::Watch;
 use spool::{Ledger, Spool, SpoolGauge};
@@ -93,11 +93,13 @@ pub fn run(
     let gauge = spool.gauge();
     let dispatcher_heart = Heartbeat::new("dispatcher", MOST_BETWEEN_LOOKS);
     let publisher_heart = Heartbeat::new("publisher", MOST_BETWEEN_TRIES);
+    let progress = Progress::default();
     let health = Arc::new(ProducerHealth {
         spool: gauge.clone(),
         metrics: metrics.clone(),
         dispatcher: dispatcher_heart.clone(),
         publisher: publisher_heart.clone(),
+        progress: progress.clone(),
     });
     metrics.workers_limit.set(i64::try_from(settings.producer.workers).unwrap_or(i64::MAX));
     let listen = settings.producer.listen;
@@ -120,7 +122,7 @@ pub fn run(
     let dispatcher =
         Dispatcher::begin(identification, sites, reloads, before, workers, ledger, intake, gauge, metrics.clone());
 
-    let publishing = Publishing::start(Publisher::new(feed, &kafka, metrics), publisher_heart)?;
+    let publishing = Publishing::start(Publisher::new(feed, &kafka, metrics, progress), publisher_heart)?;
     let _told = supervision::begin(health, shutdown).context("starting the thread that tells systemd")?;
     dispatcher.run(shutdown, &dispatcher_heart);
     let begun = shutdown.triggered_at().unwrap_or_else(Instant::now);
@@ -172,12 +174,19 @@ impl Publishing {
     }
 }
 
-/// The producer can do its work while its spool can be written, whatever Kafka does.
+/// The producer can do its work while its spool can be written and Kafka, where it is there, takes its events.
 struct ProducerHealth {
     spool: SpoolGauge,
     metrics: Metrics,
     dispatcher: Heartbeat,
     publisher: Heartbeat,
+    progress: Progress,
+}
+
+impl ProducerHealth {
+    fn stall(&self) -> Option<Stall> {
+        self.progress.stall(self.spool.events())
+    }
 }
 
 impl Health for ProducerHealth {
@@ -190,12 +199,26 @@ impl Health for ProducerHealth {
     }
 
     fn ready(&self) -> Result<(), String> {
-        self.spool.blocked().map_or(Ok(()), Err)
+        if let Some(blocked) = self.spool.blocked() {
+            return Err(blocked);
+        }
+        match self.stall().filter(|stall| !stall.is_ready) {
+            Some(stall) => Err(stall.why),
+            None => Ok(()),
+        }
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.stall().map(|stall| stall.why)
     }
 
     fn refresh_metrics(&self) {
         self.metrics.spool_events.set(self.spool.events());
         self.metrics.spool_oldest_age.set(self.spool.oldest_age_seconds());
         self.metrics.spool_blocked.set(i64::from(self.spool.blocked().is_some()));
+        let silence = self.progress.silence(self.spool.events());
+        self.metrics.publish_silence.set(silence.as_secs_f64());
+        let stalled = self.progress.stalled_partitions();
+        self.metrics.partitions_stalled.set(i64::try_from(stalled).unwrap_or(i64::MAX));
     }
 }

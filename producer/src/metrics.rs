@@ -43,6 +43,10 @@ pub struct Metrics {
     pub publish_lag: Histogram,
     /// Tries to publish that failed.
     pub publish_errors: Counter,
+    /// For how long nothing was published although events wait, in seconds.
+    pub publish_silence: Gauge<f64, AtomicU64>,
+    /// Partitions that have not taken all events for a minute.
+    pub partitions_stalled: Gauge,
     /// Connections to Kafka after the first.
     pub kafka_reconnects: Counter,
     /// Steps of the wall clock.
@@ -90,6 +94,8 @@ impl Metrics {
             spool_blocked: Gauge::default(),
             publish_lag: Histogram::new(PUBLISH_LAG_SECONDS),
             publish_errors: Counter::default(),
+            publish_silence: Gauge::default(),
+            partitions_stalled: Gauge::default(),
             kafka_reconnects: Counter::default(),
             clock_steps: Counter::default(),
         };
@@ -138,6 +144,16 @@ impl Metrics {
             self.publish_lag.clone(),
         );
         registry.register("isitup_publish_errors", "Tries to publish that failed", self.publish_errors.clone());
+        registry.register(
+            "isitup_publish_silence_seconds",
+            "How long nothing was published although events wait",
+            self.publish_silence.clone(),
+        );
+        registry.register(
+            "isitup_partitions_stalled",
+            "Partitions that have not taken all events for a minute",
+            self.partitions_stalled.clone(),
+        );
         registry.register("isitup_kafka_reconnects", "Connections after the first", self.kafka_reconnects.clone());
         registry.register("isitup_clock_steps", "Steps of the wall clock", self.clock_steps.clone());
     }

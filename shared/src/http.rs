@@ -29,6 +29,11 @@ pub trait Health: Send + Sync + 'static {
     /// What it waits for, for people.
     fn ready(&self) -> Result<(), String>;
 
+    /// What is wrong although the service is ready, for people; the answer to `/health/ready` shows it.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// Called before each scrape, to bring gauges up to date that nothing else does.
     fn refresh_metrics(&self) {}
 }
@@ -61,14 +66,14 @@ fn routes(health: Arc<dyn Health>, registry: Registry) -> Router {
     let registry = Arc::new(registry);
     let (live, ready) = (Arc::clone(&health), Arc::clone(&health));
     Router::new()
-        .route("/health/live", get(move || async move { answer(live.live()) }))
-        .route("/health/ready", get(move || async move { answer(ready.ready()) }))
+        .route("/health/live", get(move || async move { answer(live.live(), None) }))
+        .route("/health/ready", get(move || async move { answer(ready.ready(), ready.remark()) }))
         .route("/metrics", get(move |asked| async move { metrics(&*health, &registry, &asked) }))
 }
 
-fn answer(state: Result<(), String>) -> (StatusCode, String) {
+fn answer(state: Result<(), String>, remark: Option<String>) -> (StatusCode, String) {
     match state {
-        Ok(()) => (StatusCode::OK, "ok\n".into()),
+        Ok(()) => (StatusCode::OK, remark.map_or_else(|| "ok\n".into(), |remark| format!("ok, but {remark}\n"))),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }

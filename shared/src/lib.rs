@@ -10,6 +10,7 @@ pub mod heartbeat;
 pub mod http;
 pub mod kafka;
 pub mod logging;
+pub mod outage_log;
 pub mod percent;
 pub mod prerequisites;
 pub mod retry;

@@ -1,7 +1,7 @@
 //! The Kafka seam against loopback servers that misbehave: what is no Kafka is named and not waited for, and a broker's
 //! odd answers never count as acknowledgements.
 
-#![allow(clippy::unwrap_used, reason = "in a test a failed step may well end it, in its helpers too")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "in a test a failed step may well end it, in its helpers too")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -273,4 +273,64 @@ fn nonsense_after_a_good_start_is_an_error_and_no_crash() {
         let error = sender(&config(&[&mad])).partition_count(TOPIC).unwrap_err();
         assert!(matches!(error, KafkaError::Connection(_)), "{error:?}");
     }
+}
+
+/// Sends three records to partition 0 of a broker that answers each produce with `code`. Gives the error, and how many it answered.
+fn send_three_refused(code: i16) -> (KafkaError, usize) {
+    let produces = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&produces);
+    let refusing = broker(move |_| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        produced(&[(0, code)])
+    });
+    let records = [Record { partition: 0, key: b"a", value: b"x" }; 3];
+    let error = sender(&config(&[&refusing])).send(TOPIC, &records).remove(&0).unwrap().unwrap_err();
+    (error, produces.load(Ordering::SeqCst))
+}
+
+#[test]
+fn a_refused_set_goes_again_in_halves_until_one_record_is_refused() {
+    let (error, produces) = send_three_refused(10);
+    let KafkaError::RecordRefused(refused) = &error else { panic!("{error:?}") };
+    assert_eq!((refused.index, refused.is_final), (0, true));
+    assert!(error.to_string().contains("max.message.bytes"), "{error}");
+    assert_eq!(produces, 3, "sets of three, two and one");
+}
+
+#[test]
+fn records_before_a_refused_one_are_acknowledged_and_the_one_is_named() {
+    // All three; then the first two are taken, and the third alone is refused.
+    let refusing = broker(|n| produced(&[(0, if n == 1 { 0 } else { 10 })]));
+    let records = [Record { partition: 0, key: b"a", value: b"x" }; 3];
+    let delivery = sender(&config(&[&refusing])).send(TOPIC, &records);
+    assert!(
+        matches!(delivery.get(&0), Some(Err(KafkaError::RecordRefused(refused))) if refused.index == 2),
+        "{delivery:?}"
+    );
+}
+
+#[test]
+fn a_set_that_was_only_too_large_as_a_whole_refuses_no_record() {
+    let refusing = broker(|n| produced(&[(0, if n == 0 { 10 } else { 0 })]));
+    let records = [Record { partition: 0, key: b"a", value: b"x" }; 3];
+    assert_eq!(sender(&config(&[&refusing])).send(TOPIC, &records).remove(&0), Some(Ok(())));
+}
+
+#[test]
+fn codes_that_the_crate_does_not_know_are_asked_for_with_one_record() {
+    // INVALID_RECORD, UNKNOWN_SERVER_ERROR and a code of a later Kafka blame a record; a failed disk and a leader's epoch do not.
+    for (code, is_final) in [(87, true), (-1, false), (999, false)] {
+        let (error, produces) = send_three_refused(code);
+        assert!(
+            matches!(&error, KafkaError::RecordRefused(refused) if refused.index == 0 && refused.is_final == is_final),
+            "{error:?}"
+        );
+        assert_eq!(produces, 2, "code {code}");
+    }
+    for code in [56, 74] {
+        let (error, _) = send_three_refused(code);
+        assert!(matches!(error, KafkaError::LeaderMoving(_)), "{error:?}");
+    }
+    let (error, produces) = send_three_refused(29);
+    assert!(matches!(error, KafkaError::Refused(_)) && produces == 1, "{error:?}");
 }

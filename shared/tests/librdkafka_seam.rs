@@ -1,7 +1,7 @@
 //! librdkafka against the cluster that comes with it for tests, which gives at will the answers that a real one gives seldom.
 
 #![cfg(feature = "librdkafka")]
-#![allow(clippy::unwrap_used, reason = "in a test a failed step may well end it, in its helpers too")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "in a test a failed step may well end it, in its helpers too")]
 
 use std::time::{Duration, Instant};
 
@@ -117,4 +117,26 @@ fn while_nothing_new_comes_a_partition_is_read_at_the_first_call_that_asks_for_i
         let offsets = fetched.iter().map(|fetched| fetched.messages.as_ref().unwrap().first().map(|it| it.offset));
         assert_eq!(offsets.collect::<Vec<_>>(), [Some(1)], "round {round}");
     }
+}
+
+/// One of several records is refused alone, the others around it are delivered: whatever batches the library makes of them.
+#[test]
+fn a_refused_batch_goes_again_in_halves_until_one_record_is_refused() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("checks", 1, 1).unwrap();
+    let config = config(cluster.bootstrap_servers());
+    let mut sender = sender(&config);
+    deliver(&mut *sender, ("checks", 0), &["first".to_owned()]);
+    let values: Vec<String> = (0..3).map(|number| format!("value {number}")).collect();
+    let records: Vec<Record<'_>> =
+        values.iter().map(|value| Record { partition: 0, key: b"site", value: value.as_bytes() }).collect();
+    let too_large = RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    cluster.request_errors(RDKafkaApiKey::Produce, &[too_large; 6]);
+    let delivery = sender.send("checks", &records);
+    let Some(Err(KafkaError::RecordRefused(refused))) = delivery.get(&0) else { panic!("{delivery:?}") };
+    assert!(refused.is_final && refused.reason.contains("max.message.bytes"), "{refused:?}");
+    // What the broker refuses no longer goes through with the same client.
+    cluster.clear_request_errors(RDKafkaApiKey::Produce);
+    deliver(&mut *sender, ("checks", 0), &values);
+    assert_eq!(values_of(&config, "checks").len(), 4);
 }

@@ -24,6 +24,7 @@ mod harness;
 mod kafka_cluster;
 mod kafka_network;
 mod kafka_outages;
+mod kafka_refusals;
 mod kafka_security;
 mod kafka_topics;
 mod migration;

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use isitup_shared::config::Format;
 use isitup_shared::event::{Body, Draft, Gap};
 use isitup_shared::time::UtcTime;
@@ -16,7 +16,6 @@ use super::intake::Entry;
 use super::loss;
 use super::record::Stored;
 use super::segment;
-use super::writer::HANDING_WINDOW;
 use super::{Shared, State};
 
 /// Gives the publisher what is to be published, and takes its word on what was acknowledged. One for each spool.
@@ -33,7 +32,12 @@ pub struct Feed {
     searched: u64,
     /// Events read back from disk.
     read_back: VecDeque<Stored>,
+    /// The same as `searched`, of events that were given out before.
+    searched_again: u64,
 }
+
+/// How long the publisher waits for room on the way to the spool's thread, which a full disk may hold up.
+const DECLARE_LIMIT: Duration = Duration::from_secs(1);
 
 /// What stands between the publisher and its next event.
 enum Next {
@@ -48,7 +52,16 @@ enum Next {
 impl Feed {
     pub(super) fn new(shared: Arc<Shared>, writer: Sender<Entry>, format: Format) -> Self {
         let taken = shared.acked.load(Ordering::Acquire);
-        Self { shared, writer, format, taken, outstanding: 0, searched: 0, read_back: VecDeque::new() }
+        Self {
+            shared,
+            writer,
+            format,
+            taken,
+            outstanding: 0,
+            searched: 0,
+            read_back: VecDeque::new(),
+            searched_again: 0,
+        }
     }
 
     /// The next events, at most `most`; waits for them up to `at_most` and may come back with none.
@@ -111,8 +124,7 @@ impl Feed {
     /// Asks for a mark where it would allow more than the last one. It comes with the writer's next batch.
     fn ask_for_mark(&self) {
         let state = self.shared.lock();
-        let limit = self.shared.acked.load(Ordering::Acquire) + HANDING_WINDOW;
-        if state.handed < limit.min(state.durable) {
+        if state.handed < self.shared.handing_limit(&state).min(state.durable) {
             // A full channel means that a batch is under way already.
             let _ = self.writer.try_send(Entry::Extend);
         }
@@ -159,6 +171,68 @@ impl Feed {
         is_done.recv().map_err(|_| io::Error::other("what is lost could not be declared yet"))
     }
 
+    /// Reads events again that were given out before, from number `from` on: those that are `wanted`, about `most` of them. Returns
+    /// them with the number from which to go on, unless that was all.
+    ///
+    /// # Errors
+    /// When what is on disk cannot be read back.
+    pub fn read_again(
+        &mut self,
+        from: u64,
+        most: usize,
+        wanted: impl Fn(&Stored) -> bool,
+    ) -> io::Result<(Vec<Stored>, Option<u64>)> {
+        let segments = self.shared.lock().segments.clone();
+        let mut found: Vec<Stored> = Vec::new();
+        for segment in segments.iter().filter(|segment| segment.last_seq >= from && segment.first_seq <= self.taken) {
+            let contents = segment::read_or_gone(segment)?;
+            let last = self.taken.min(segment.last_seq);
+            self.declare(&loss::found_lost(segment, &contents, from.max(self.searched_again + 1), last))?;
+            self.searched_again = self.searched_again.max(last);
+            for event in contents.events.into_iter().filter(|event| event.seq >= from && event.seq <= self.taken) {
+                if found.len() >= most {
+                    return Ok((found, Some(event.seq)));
+                }
+                found.extend(wanted(&event).then_some(event));
+            }
+            if !found.is_empty() {
+                return Ok((found, (last < self.taken).then_some(last + 1)));
+            }
+        }
+        Ok((found, None))
+    }
+
+    /// Begins anew after `floor`: all later events will be given out again.
+    pub fn rewind(&mut self, floor: u64) {
+        self.taken = floor;
+        self.outstanding = 0;
+        self.read_back.clear();
+        let waiting = self.shared.lock().durable.saturating_sub(floor);
+        self.shared.depth.store(i64::try_from(waiting).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// Gives the spool gaps over events that Kafka refuses for good. The result is told once they are on disk; it is cut off where
+    /// the spool ended before.
+    ///
+    /// # Errors
+    /// When the spool's thread takes nothing at the moment. The gaps may be on their way all the same; a gap that is declared
+    /// twice counts once.
+    pub fn declare_refused(&self, gaps: &[Gap]) -> io::Result<Receiver<()>> {
+        let busy = |_| io::Error::other("the spool's thread is busy");
+        for gap in gaps {
+            let draft = Draft::new(&Body::Gap(gap.clone()), self.format);
+            self.writer.send_timeout(Entry::Event { draft, closes: Vec::new() }, DECLARE_LIMIT).map_err(busy)?;
+        }
+        let (done, is_done) = bounded(1);
+        self.writer.send_timeout(Entry::Sync(done), DECLARE_LIMIT).map_err(busy)?;
+        Ok(is_done)
+    }
+
+    /// The event `seq` was acknowledged, which others before it may not be.
+    pub fn reached(&mut self, seq: u64) {
+        self.shared.reached.fetch_max(seq, Ordering::AcqRel);
+    }
+
     /// All events up to `floor` were acknowledged, `newly` more than before; the oldest that was not is `oldest`.
     pub fn acknowledged(&mut self, floor: u64, newly: usize, oldest: Option<UtcTime>) {
         self.outstanding = self.outstanding.saturating_sub(newly);
@@ -167,6 +241,11 @@ impl Feed {
         if let Some(oldest) = oldest {
             self.shared.oldest.store(oldest.as_micros(), Ordering::Relaxed);
         }
+    }
+
+    /// How many events Kafka has not acknowledged.
+    pub fn depth(&self) -> i64 {
+        self.shared.depth.load(Ordering::Relaxed).max(0)
     }
 
     /// All events up to this number were given out.

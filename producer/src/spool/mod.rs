@@ -38,6 +38,7 @@ use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::time::UtcTime;
 
 use segment::Segment;
+use writer::HANDING_WINDOW;
 
 /// Why a spool cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,10 @@ struct Shared {
     changed: Condvar,
     /// Every event up to this number was acknowledged by Kafka.
     acked: AtomicU64,
+    /// The highest number that was acknowledged. Where a partition fails, others go on beyond `acked`.
+    reached: AtomicU64,
+    /// The most bytes the spool may take.
+    max_size: u64,
     /// Events in the spool that Kafka has not acknowledged.
     depth: AtomicI64,
     /// When the oldest of them was accepted, in microseconds since 1970.
@@ -99,6 +104,16 @@ const MOST_QUEUED_BYTES: usize = 16 << 20;
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Up to which number events may be handed to Kafka: so far beyond what it acknowledges. What is handed can no longer be dropped
+    /// where the spool grows too large; so once it is half full, nothing runs ahead of a partition that fails.
+    fn handing_limit(&self, state: &State) -> u64 {
+        let acked = self.acked.load(Ordering::Acquire);
+        let bytes: u64 = state.segments.iter().map(|segment| segment.bytes).sum();
+        let is_roomy = bytes <= self.max_size / 2;
+        let from = if is_roomy { acked.max(self.reached.load(Ordering::Acquire)) } else { acked };
+        from + HANDING_WINDOW
     }
 
     /// Takes over a batch that has become durable.

@@ -235,6 +235,8 @@ impl Survey {
             changed: Condvar::new(),
             heart: Heartbeat::new("spool's thread", LONGEST_SILENCE),
             acked: AtomicU64::new(self.mark.acked),
+            reached: AtomicU64::new(self.mark.acked),
+            max_size: config.max_size,
             depth: AtomicI64::new(i64::try_from(self.kept_count).unwrap_or(i64::MAX)),
             oldest: AtomicI64::new(oldest),
         };

@@ -26,7 +26,7 @@ use super::{Ledger, Shared};
 /// A batch at the most.
 const MOST_IN_BATCH: usize = 8192;
 const MOST_BATCH_BYTES: usize = 2 << 20;
-/// How far the events that may be handed to Kafka run ahead of those that were acknowledged.
+/// How far the events that may be handed to Kafka run ahead of those that were acknowledged, see [`Shared::handing_limit`].
 pub(super) const HANDING_WINDOW: u64 = 16_384;
 /// Between two batches under load: a few times what the last one took, so that disks are not written all the time. A
 /// batch costs some 300 us of CPU on its way through disk and Kafka, however few events it holds, so that the shortest
@@ -155,7 +155,8 @@ impl Writer {
     pub(super) fn commit(&mut self, drafts: &[Draft], settled: Option<UtcTime>) -> io::Result<()> {
         let acked = self.shared.acked.load(Ordering::Acquire);
         let last = self.next_seq + drafts.len() as u64 - 1;
-        let mark = Mark { settled, acked, handed: self.mark.handed.max(last.min(acked + HANDING_WINDOW)) };
+        let limit = self.shared.handing_limit(&self.shared.lock());
+        let mark = Mark { settled, acked, handed: self.mark.handed.max(last.min(limit)) };
         self.write(drafts, mark)
     }
 

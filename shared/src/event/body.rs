@@ -90,6 +90,8 @@ words! {
         TopicTruncated = "topic_truncated",
         /// The producer's end cut the check off.
         Shutdown = "shutdown",
+        /// Kafka refuses the event for good.
+        RecordRefused = "record_refused",
     }
 }
 

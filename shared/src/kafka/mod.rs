@@ -2,10 +2,12 @@
 //! acknowledged; read from chosen offsets; learn which offsets exist. Both sides drop their connection after any
 //! error that leaves its state in doubt, and connect anew on the next call; pauses between tries are the caller's.
 
+mod codes;
 mod kafka_rust;
 #[cfg(feature = "librdkafka")]
 mod librdkafka;
 mod partitioner;
+mod set_size;
 mod trial;
 
 pub use partitioner::partition_for;
@@ -26,7 +28,8 @@ pub struct Record<'a> {
     pub value: &'a [u8],
 }
 
-/// What became of the records of one call, by partition: a partition's records are acknowledged or refused together.
+/// What became of the records of one call, by partition. After an error none of the partition's records count as acknowledged,
+/// but for those before a [`KafkaError::RecordRefused`].
 pub type Delivery = BTreeMap<i32, Result<(), KafkaError>>;
 
 /// The sending side.
@@ -157,6 +160,10 @@ pub enum KafkaError {
     /// The broker refused the records or the request.
     #[error("the broker refused: {0}")]
     Refused(String),
+    /// The broker definitely refused one record, which was sent alone. The partition's records before it were acknowledged, those
+    /// after it were not sent, or count as not sent.
+    #[error("{}", .0.reason)]
+    RecordRefused(RefusedRecord),
     /// The partition holds what this client cannot read; the others are not touched by that.
     #[error("the partition holds what this client cannot read: {0}")]
     Unreadable(String),
@@ -171,10 +178,26 @@ pub enum KafkaError {
     Connection(String),
 }
 
+/// A record that the broker refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedRecord {
+    /// Its place among the records of its partition in the call, from 0 on.
+    pub index: usize,
+    /// Whether the code speaks of the record itself. Else it may also stand for a fault that passes.
+    pub is_final: bool,
+    /// The code and its remedy, in words.
+    pub reason: String,
+}
+
 impl KafkaError {
+    /// Whether Kafka as a whole is away, so that nobody's records are taken.
+    pub const fn is_away(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::NoAnswer { .. } | Self::Connection(_))
+    }
+
     /// Whether it may well be over in a second, without anybody's doing.
     pub const fn is_passing(&self) -> bool {
-        matches!(self, Self::LeaderMoving(_) | Self::Refused(_) | Self::Connection(_))
+        matches!(self, Self::LeaderMoving(_) | Self::Refused(_) | Self::RecordRefused(_) | Self::Connection(_))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::config::{KafkaClient, KafkaConfig};
 
 #[cfg(feature = "librdkafka")]
 use super::librdkafka;
-use super::{KafkaError, receiver, sender};
+use super::{KafkaError, kafka_rust, receiver, sender};
 
 /// What a producer needs of Kafka: brokers that answer, a topic, which is made where it is missing, and the right to write to
 /// it. Gives what was found, in words.
@@ -19,6 +19,7 @@ pub fn try_sending(config: &KafkaConfig) -> Result<String, KafkaError> {
         #[cfg(feature = "librdkafka")]
         KafkaClient::Librdkafka(security) => librdkafka::may_write(config, security)?,
     }
+    refuse_compaction(config)?;
     Ok(format!(
         "topic {} at {} has {partitions} partitions ({})",
         config.topic,
@@ -39,6 +40,27 @@ pub fn try_receiving(config: &KafkaConfig) -> Result<String, KafkaError> {
     for fetched in receiver.fetch(&config.topic, &positions)? {
         fetched.messages?;
     }
+    refuse_compaction(config)?;
     let (topic, brokers, client) = (&config.topic, config.brokers.join(","), &config.client);
     Ok(format!("topic {topic} at {brokers} has {} partitions with {messages} messages ({client})", ranges.len()))
+}
+
+/// Where a topic is compacted, Kafka removes all but the newest event of each key: results are lost, which `audit` names as missing.
+/// Nothing is said where the broker does not tell.
+fn refuse_compaction(config: &KafkaConfig) -> Result<(), KafkaError> {
+    let policy = match &config.client {
+        KafkaClient::KafkaRust => kafka_rust::topic_setting(config, "cleanup.policy"),
+        #[cfg(feature = "librdkafka")]
+        KafkaClient::Librdkafka(security) => librdkafka::topic_setting(config, security, "cleanup.policy"),
+    };
+    match policy {
+        Some(policy) if policy.contains("compact") => Err(KafkaError::Setup(format!(
+            "topic {topic} has cleanup.policy={policy}: Kafka removes all but the newest event of each site, and so loses results; \
+             run: kafka-configs --bootstrap-server {} --alter --entity-type topics --entity-name {topic} \
+             --add-config cleanup.policy=delete",
+            config.brokers.join(","),
+            topic = config.topic
+        ))),
+        _ => Ok(()),
+    }
 }

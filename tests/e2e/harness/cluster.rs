@@ -27,6 +27,7 @@ const DELETE_TOPICS: (i16, i16) = (20, 1);
 const DELETE_RECORDS: (i16, i16) = (21, 0);
 const CREATE_PARTITIONS: (i16, i16) = (37, 0);
 const ELECT_LEADERS: (i16, i16) = (43, 1);
+const INCREMENTAL_ALTER_CONFIGS: (i16, i16) = (44, 0);
 
 /// The brokers of a stack.
 pub(crate) struct Cluster {
@@ -102,6 +103,17 @@ impl Cluster {
         self.done(&format!("topic {topic} has {partitions} partitions"), || {
             let answer = self.ask_controller(CREATE_PARTITIONS, &body)?;
             Answer(&answer).skip_int32().skip_int32().skip_string().code(&[0])
+        });
+    }
+
+    /// Sets one of a topic's settings while it is in use.
+    pub(crate) fn set_topic(&self, topic: &str, setting: &str, value: &str) {
+        // A topic is a resource of kind 2; the operation 0 sets.
+        let body =
+            Body::default().int32(1).int8(2).string(topic).int32(1).string(setting).int8(0).string(value).int8(0);
+        self.done(&format!("topic {topic} has {setting}={value}"), || {
+            let answer = self.ask_controller(INCREMENTAL_ALTER_CONFIGS, &body)?;
+            Answer(&answer).skip_int32().skip_int32().code(&[0])
         });
     }
 

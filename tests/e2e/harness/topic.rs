@@ -1,9 +1,14 @@
 //! A pipeline's topic, read and written past the services.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use isitup_shared::config::{Format, KafkaClient, KafkaConfig, TopicShape};
 use isitup_shared::kafka::{Delivery, OffsetRange, Record, Sender, receiver, sender};
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, ClientContext};
 use serde_json::Value;
 
 use super::lane::Lane;
@@ -54,6 +59,39 @@ impl Topic {
     pub(crate) fn send(&self, partition: i32, messages: &[Vec<u8>]) {
         let delivery = self.try_send(partition, messages);
         assert!(delivery.values().all(Result::is_ok), "{delivery:?}");
+    }
+
+    /// Appends messages as a program with another compression would, and without a key where there is none. Returns the code of the
+    /// first that was refused.
+    pub(crate) fn send_compressed(
+        &self,
+        compression: &str,
+        partition: i32,
+        key: Option<&[u8]>,
+        messages: &[Vec<u8>],
+    ) -> Option<RDKafkaErrorCode> {
+        #[derive(Clone, Default)]
+        struct Reports(Arc<Mutex<Option<RDKafkaErrorCode>>>);
+        impl ClientContext for Reports {}
+        impl ProducerContext for Reports {
+            type DeliveryOpaque = ();
+            fn delivery(&self, report: &DeliveryResult<'_>, (): ()) {
+                if let Err((error, _)) = report {
+                    self.0.lock().unwrap().get_or_insert(error.rdkafka_error_code().unwrap());
+                }
+            }
+        }
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.config.brokers.join(",")).set("compression.type", compression);
+        let reports = Reports::default();
+        let producer: ThreadedProducer<Reports> = config.create_with_context(reports.clone()).unwrap();
+        for message in messages {
+            let record = BaseRecord::<[u8], [u8]>::to(&self.config.topic).partition(partition).payload(message);
+            let record = if let Some(key) = key { record.key(key) } else { record };
+            producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        producer.flush(Duration::from_secs(30)).unwrap();
+        *reports.0.lock().unwrap()
     }
 
     /// As [`Topic::send`]; what is not delivered may be there all the same.

@@ -1,9 +1,11 @@
 //! What the kafka crate's errors and the broker's codes mean to us.
 
+use std::io::ErrorKind;
+
 use kafka::Error;
 use kafka::error::KafkaCode;
 
-use super::super::KafkaError;
+use super::super::{KafkaError, codes};
 
 /// The meaning of an error that ended a whole call.
 pub(super) fn of_call(error: &Error) -> KafkaError {
@@ -14,12 +16,14 @@ pub(super) fn of_call(error: &Error) -> KafkaError {
             KafkaError::LeaderMoving(reason) => KafkaError::LeaderMoving(format!("partition {partition_id}: {reason}")),
             other => other,
         },
-        Error::UnsupportedCompression => KafkaError::Unreadable(
-            "records compressed with lz4 or zstd; let those who write to the topic use gzip, snappy or none".to_owned(),
-        ),
-        Error::UnsupportedProtocol => KafkaError::Unreadable("records of a newer format".to_owned()),
+        Error::UnsupportedCompression => unreadable_compression("lz4"),
+        Error::UnsupportedProtocol => KafkaError::Unreadable(format!("records of a newer format; {OTHER_CLIENT}")),
         Error::InvalidSnappy(error) => KafkaError::Unreadable(format!("broken snappy compression: {error}")),
         Error::ArcSelf(inner) => of_call(inner),
+        // No socket fails so: it is what decompression says.
+        Error::Io(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData) => {
+            KafkaError::Unreadable(format!("broken compression: {error}"))
+        }
         Error::Io(error) => KafkaError::Connection(error.to_string()),
         Error::UnexpectedEOF | Error::CodecError | Error::StringDecodeError => {
             KafkaError::Connection("the answer makes no sense".to_owned())
@@ -28,10 +32,62 @@ pub(super) fn of_call(error: &Error) -> KafkaError {
     }
 }
 
+/// Whether the broker gave a code that the crate has no name for.
+pub(super) fn is_unnamed(error: &Error) -> bool {
+    match error {
+        Error::Kafka(code) | Error::TopicPartitionError { error_code: code, .. } => *code == KafkaCode::Unknown,
+        Error::ArcSelf(inner) => is_unnamed(inner),
+        _ => false,
+    }
+}
+
+/// What to do about records that only the other client reads.
+const OTHER_CLIENT: &str = "set kafka.client: librdkafka";
+
+fn unreadable_compression(what: &str) -> KafkaError {
+    KafkaError::Unreadable(format!(
+        "records compressed with {what}; {OTHER_CLIENT}, or let those who write to the topic use gzip, snappy or none"
+    ))
+}
+
+/// The meaning of the number of a code, also of those that the crate does not know.
+pub(super) fn of_number(number: i16) -> KafkaError {
+    let moving = || KafkaError::LeaderMoving(codes::name(number));
+    match number {
+        2 => KafkaError::Unreadable("the broker finds a record's checksum wrong (CORRUPT_MESSAGE)".to_owned()),
+        // KAFKA_STORAGE_ERROR, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, OFFSET_NOT_AVAILABLE, UNKNOWN_TOPIC_ID and
+        // INCONSISTENT_TOPIC_ID pass with another leader, or with newer metadata.
+        56 | 74 | 75 | 78 | 100 | 103 => moving(),
+        76 => unreadable_compression("zstd (UNSUPPORTED_COMPRESSION_TYPE)"),
+        43 => KafkaError::Unreadable(format!("records of a newer format; {OTHER_CLIENT}")),
+        number => KNOWN
+            .iter()
+            .find(|code| **code as i16 == number)
+            .map_or_else(|| KafkaError::Refused(codes::name(number)), |code| of_code(*code)),
+    }
+}
+
+/// The codes that have words of their own in [`of_code`].
+const KNOWN: [KafkaCode; 14] = [
+    KafkaCode::OffsetOutOfRange,
+    KafkaCode::UnknownTopicOrPartition,
+    KafkaCode::LeaderNotAvailable,
+    KafkaCode::NotLeaderForPartition,
+    KafkaCode::ReplicaNotAvailable,
+    KafkaCode::RequestTimedOut,
+    KafkaCode::NotEnoughReplicas,
+    KafkaCode::NotEnoughReplicasAfterAppend,
+    KafkaCode::TopicAuthorizationFailed,
+    KafkaCode::GroupAuthorizationFailed,
+    KafkaCode::GroupLoadInProgress,
+    KafkaCode::GroupCoordinatorNotAvailable,
+    KafkaCode::InvalidTopic,
+    KafkaCode::ClusterAuthorizationFailed,
+];
+
 /// The meaning of a code that the broker gave for a partition or a request.
 ///
-/// The crate knows the codes up to 35 and calls all others unknown; most of those (a fenced leader, a failed disk) pass
-/// with another leader, so unknown ones are taken for that.
+/// The crate knows the codes up to 35 and calls all others unknown. Which of those it is tells [`super::single`].
 pub(super) fn of_code(code: KafkaCode) -> KafkaError {
     let refused = |reason: &str| KafkaError::Refused(reason.to_owned());
     match code {
@@ -42,7 +98,7 @@ pub(super) fn of_code(code: KafkaCode) -> KafkaError {
         KafkaCode::LeaderNotAvailable => KafkaError::LeaderMoving("none is elected yet".to_owned()),
         KafkaCode::NotLeaderForPartition => KafkaError::LeaderMoving("it is another broker now".to_owned()),
         KafkaCode::ReplicaNotAvailable => KafkaError::LeaderMoving("a replica is missing".to_owned()),
-        KafkaCode::Unknown => KafkaError::LeaderMoving("the broker names no reason that this client knows".to_owned()),
+        KafkaCode::Unknown => refused("an error that kafka-rust does not know; the broker's log says which"),
         KafkaCode::RequestTimedOut => refused("its replicas did not take the records in time"),
         KafkaCode::NotEnoughReplicas | KafkaCode::NotEnoughReplicasAfterAppend => {
             refused("fewer replicas are in sync than the topic's min.insync.replicas asks for")
@@ -59,22 +115,32 @@ pub(super) fn of_code(code: KafkaCode) -> KafkaError {
     }
 }
 
-/// Whether the broker found the records of a call too large for one batch.
-pub(super) fn is_too_large(code: KafkaCode) -> bool {
-    matches!(code, KafkaCode::MessageSizeTooLarge | KafkaCode::RecordListTooLarge)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn codes_that_pass_with_another_leader_are_told_as_such() {
-        use KafkaCode::{
-            LeaderNotAvailable, NotLeaderForPartition, ReplicaNotAvailable, Unknown, UnknownTopicOrPartition,
-        };
-        for code in [UnknownTopicOrPartition, LeaderNotAvailable, NotLeaderForPartition, ReplicaNotAvailable, Unknown] {
+        use KafkaCode::{LeaderNotAvailable, NotLeaderForPartition, ReplicaNotAvailable, UnknownTopicOrPartition};
+        for code in [UnknownTopicOrPartition, LeaderNotAvailable, NotLeaderForPartition, ReplicaNotAvailable] {
             assert!(matches!(of_code(code), KafkaError::LeaderMoving(_)), "{code:?}");
+            assert_eq!(of_number(code as i16), of_code(code));
+        }
+        for number in [56, 74, 75, 78] {
+            assert!(matches!(of_number(number), KafkaError::LeaderMoving(_)), "{number}");
+        }
+    }
+
+    #[test]
+    fn codes_that_no_leader_change_mends_are_not_called_a_leader_change() {
+        assert!(matches!(of_code(KafkaCode::Unknown), KafkaError::Refused(_)));
+        let zstd = of_number(76);
+        assert!(matches!(&zstd, KafkaError::Unreadable(_)), "{zstd}");
+        for words in ["zstd", "kafka.client: librdkafka"] {
+            assert!(zstd.to_string().contains(words), "{zstd}");
+        }
+        for number in [-1, 35, 87, 99, 1000] {
+            assert!(matches!(of_number(number), KafkaError::Refused(_)), "{number}");
         }
     }
 

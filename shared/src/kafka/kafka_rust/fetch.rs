@@ -7,7 +7,7 @@ use kafka::client::fetch::{Partition, Response, Topic};
 use kafka::client::{CommitOffset, FetchOffset, FetchPartition};
 
 use super::super::{Fetched, KafkaError, Message, OffsetRange};
-use super::{KafkaRust, by_leader, failure};
+use super::{KafkaRust, by_leader, failure, single};
 
 /// The bytes asked of a partition: twice what a broker takes in one batch by default, for what does not fit as a whole
 /// does not come at all.
@@ -36,11 +36,34 @@ struct Got {
     messages: Vec<Message>,
 }
 
+/// Why a partition gave nothing.
+enum Failed {
+    Known(KafkaError),
+    /// With a code that the crate has no name for.
+    Unnamed,
+}
+
 /// The answers of one call, by partition.
-type Answers = BTreeMap<i32, Result<Got, KafkaError>>;
+type Answers = BTreeMap<i32, Result<Got, Failed>>;
 
 /// Messages from each of `positions` on; an error only when no partition could be asked.
+///
+/// The crate gives up a whole answer for one record that it cannot read. Partitions where it met one are asked last and each
+/// alone, as long as they are asked from the same offset.
 pub(super) fn fetch(kafka: &mut KafkaRust, topic: &str, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError> {
+    let is_unreadable = |kafka: &KafkaRust, (partition, offset): &(i32, i64)| {
+        kafka.unreadable.get(&(topic.to_owned(), *partition)) == Some(offset)
+    };
+    let (alone, together): (Vec<_>, Vec<_>) = positions.iter().partition(|position| is_unreadable(kafka, position));
+    if alone.is_empty() {
+        return fetch_together(kafka, topic, &together);
+    }
+    let mut fetched = if together.is_empty() { Vec::new() } else { fetch_together(kafka, topic, &together)? };
+    fetched.extend(one_by_one(kafka, topic, &alone));
+    Ok(fetched)
+}
+
+fn fetch_together(kafka: &mut KafkaRust, topic: &str, positions: &[(i32, i64)]) -> Result<Vec<Fetched>, KafkaError> {
     if positions.is_empty() {
         return Ok(Vec::new());
     }
@@ -90,9 +113,26 @@ fn failed(partition: i32, error: KafkaError) -> Fetched {
 
 fn one_by_one(kafka: &mut KafkaRust, topic: &str, positions: &[(i32, i64)]) -> Vec<Fetched> {
     let single = |position: &(i32, i64)| {
-        fetch(kafka, topic, &[*position]).unwrap_or_else(|error| vec![failed(position.0, error)])
+        let (partition, offset) = *position;
+        let fetched = fetch_together(kafka, topic, &[*position]).unwrap_or_else(|error| vec![failed(partition, error)]);
+        let key = (topic.to_owned(), partition);
+        if fetched.iter().any(|of| matches!(of.messages, Err(KafkaError::Unreadable(_)))) {
+            kafka.unreadable.insert(key, offset);
+        } else {
+            kafka.unreadable.remove(&key);
+        }
+        fetched
     };
     positions.iter().flat_map(single).collect()
+}
+
+/// Asks the leader by a request of our own which code it gave.
+fn named(topic: &str, leader: &str, ask: &Ask) -> KafkaError {
+    match single::fetch_code(leader, topic, ask.partition, ask.offset, ask.size) {
+        Ok(0) => KafkaError::Refused("an error that has passed meanwhile".to_owned()),
+        Ok(code) => failure::of_number(code),
+        Err(error) => KafkaError::Connection(format!("asking {leader} why it refused a fetch: {error}")),
+    }
 }
 
 fn ask_leader(
@@ -109,8 +149,13 @@ fn ask_leader(
     let mut answers = answers?;
     let mut fetched = Vec::with_capacity(asks.len());
     for ask in asks {
-        let unnamed = || Err(KafkaError::LeaderMoving("the broker's answer leaves the partition out".to_owned()));
-        let answer = answers.remove(&ask.partition).unwrap_or_else(unnamed);
+        let left_out = || KafkaError::LeaderMoving("the broker's answer leaves the partition out".to_owned());
+        let answer = match answers.remove(&ask.partition) {
+            Some(Ok(got)) => Ok(got),
+            Some(Err(Failed::Known(error))) => Err(error),
+            Some(Err(Failed::Unnamed)) => Err(named(topic, leader, ask)),
+            None => Err(left_out()),
+        };
         if let Err(KafkaError::LeaderMoving(_)) = answer {
             kafka.forget_leaders(topic);
         }
@@ -142,7 +187,8 @@ fn collect(topic: &str, asks: &[Ask], responses: &[Response]) -> Answers {
         topics.flat_map(Topic::partitions).map(|partition| (partition.partition(), partition)).collect();
     let answer = |ask: &Ask| {
         let answer = match partitions.get(&ask.partition)?.data() {
-            Err(error) => Err(failure::of_call(&error)),
+            Err(error) if failure::is_unnamed(&error) => Err(Failed::Unnamed),
+            Err(error) => Err(Failed::Known(failure::of_call(&error))),
             Ok(data) => {
                 // A compressed batch comes whole, also when the offset asked for lies inside it.
                 let wanted = data.messages().iter().filter(|message| message.offset >= ask.offset);

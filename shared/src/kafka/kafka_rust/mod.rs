@@ -9,6 +9,7 @@ mod probe;
 mod produce;
 mod session;
 mod sets;
+mod single;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use log::debug;
 use self::pace::Pace;
 use self::probe::Fault;
 use self::session::{Leaders, Session};
+use super::set_size::SetSize;
 use super::{Delivery, Fetched, KafkaError, OffsetRange, Receiver, Record, Sender};
 use crate::config::{KafkaConfig, TopicShape};
 
@@ -27,6 +29,8 @@ use crate::config::{KafkaConfig, TopicShape};
 const CALL_LIMIT: Duration = Duration::from_secs(15);
 /// Waits between tries for a topic that the broker may be making just now; some 2 s in all.
 const SETTLE_PAUSES: [u64; 6] = [20, 50, 100, 300, 600, 900];
+/// So many of them once some partitions have a leader: those must not be delayed by one that has none for long.
+const SHORT_PAUSES: usize = 3;
 
 /// Sends and receives through the kafka crate. Serves one thread; connects on first use, and anew after any error.
 pub(super) struct KafkaRust {
@@ -37,10 +41,12 @@ pub(super) struct KafkaRust {
     sending: Pace,
     /// How many bytes of a partition are fetched in one call.
     fetching: Pace,
-    /// The most bytes of a set; less than [`sets::SET_LIMIT`] once a broker found that too large.
-    set_limit: usize,
+    /// The most bytes of a set.
+    set_size: SetSize,
     /// Partitions that need more than [`fetch::SIZE`] bytes to get on, and how many.
     sizes: HashMap<(String, i32), i32>,
+    /// Offsets at which a partition holds what the crate cannot read.
+    unreadable: HashMap<(String, i32), i64>,
     /// When a call to each leader failed last: how many had failed before it.
     failures: HashMap<String, usize>,
     /// How many calls to leaders have failed.
@@ -60,8 +66,9 @@ impl KafkaRust {
             session: None,
             sending: Pace::new(sets::CALL_SIZE),
             fetching: Pace::new(fetch::SIZE as usize),
-            set_limit: sets::SET_LIMIT,
+            set_size: SetSize::new(sets::SET_LIMIT),
             sizes: HashMap::new(),
+            unreadable: HashMap::new(),
             failures: HashMap::new(),
             failed: 0,
             mirror_rests: None,
@@ -126,8 +133,10 @@ impl KafkaRust {
         }
         let mut leaders = self.load(topic)?;
         // A topic in the making has no partitions for a moment, then partitions without leaders.
-        for pause in SETTLE_PAUSES {
-            if !leaders.is_empty() && leaders.iter().all(Option::is_some) {
+        for (number, pause) in SETTLE_PAUSES.into_iter().enumerate() {
+            let is_settled = !leaders.is_empty() && leaders.iter().all(Option::is_some);
+            let is_led_in_part = leaders.iter().any(Option::is_some);
+            if is_settled || (is_led_in_part && number >= SHORT_PAUSES) {
                 break;
             }
             thread::sleep(Duration::from_millis(pause));
@@ -206,6 +215,11 @@ impl KafkaRust {
             }
         }
     }
+}
+
+/// One of the topic's settings, from the first broker that tells it.
+pub(super) fn topic_setting(config: &KafkaConfig, setting: &str) -> Option<String> {
+    config.brokers.iter().find_map(|broker| single::topic_setting(broker, &config.topic, setting).ok()).flatten()
 }
 
 /// Groups `items` by the leader of their partition; those without one come with the reason.

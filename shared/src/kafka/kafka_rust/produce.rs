@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use kafka::client::{ProduceConfirm, RequiredAcks};
 use kafka::error::KafkaCode;
 
-use super::super::{Delivery, KafkaError, Record};
+use super::super::codes::{self, Blame};
+use super::super::{Delivery, KafkaError, Record, RefusedRecord};
 use super::sets::{Batch, Queue, next_sets, queues};
-use super::{KafkaRust, by_leader, failure};
+use super::{KafkaRust, by_leader, failure, single};
 
 /// How long the broker may wait for its replicas. Less than the session's limit on calls.
 const ACK_LIMIT: Duration = Duration::from_secs(10);
@@ -60,7 +61,7 @@ fn send_to(
 ) -> Result<(), KafkaError> {
     kafka.vet(topic, leader)?;
     loop {
-        let sets = next_sets(queues, kafka.set_limit, kafka.sending.size());
+        let sets = next_sets(queues, kafka.set_size.limit(Instant::now()), kafka.sending.size());
         if sets.is_empty() {
             return Ok(());
         }
@@ -83,36 +84,71 @@ fn send_to(
         };
         for ((index, range), answer) in sets.into_iter().zip(answers) {
             let Some(queue) = queues.get_mut(index) else { continue };
-            let outcome = answer.map_err(|code| refusal(kafka, topic, queue, &range, code));
-            queue.sent = range.end;
-            queue.failed = outcome.is_err();
-            if queue.failed || queue.is_done() {
-                delivery.insert(queue.partition, outcome);
+            let failure = match answer {
+                Ok(()) => {
+                    queue.sent = range.end;
+                    None
+                }
+                Err(code) => refusal(kafka, topic, leader, queue, range, code),
+            };
+            queue.failed = failure.is_some();
+            if let Some(error) = failure {
+                delivery.insert(queue.partition, Err(error));
+            } else if queue.is_done() {
+                delivery.insert(queue.partition, Ok(()));
             }
         }
     }
 }
 
-/// What a code means for a partition, and what the next call must do otherwise.
-fn refusal(kafka: &mut KafkaRust, topic: &str, queue: &Queue<'_>, range: &Range<usize>, code: KafkaCode) -> KafkaError {
-    let size = queue.size(range);
-    if failure::is_too_large(code) && range.len() > 1 {
-        kafka.set_limit = (size / 2).max(1);
-        let limit = kafka.set_limit;
-        return KafkaError::Refused(format!(
-            "{size} bytes are too many for a batch; next time at most {limit} are sent in one"
-        ));
+/// What a code means for a partition, and what the next call must do otherwise. `None` where smaller sets are to be tried: the
+/// codes about records speak of a whole set, and one record of it may be the cause.
+fn refusal(
+    kafka: &mut KafkaRust,
+    topic: &str,
+    leader: &str,
+    queue: &mut Queue<'_>,
+    range: Range<usize>,
+    code: KafkaCode,
+) -> Option<KafkaError> {
+    let (mut number, mut refused) = (code as i16, range.clone());
+    if code == KafkaCode::Unknown {
+        // The crate calls all codes above 35 so. The first record alone tells which it is, or is acknowledged.
+        refused.end = range.start + 1;
+        let record = queue.record(range.start)?;
+        number = match single::produce(leader, topic, record, ACK_LIMIT) {
+            Ok(number) => number,
+            Err(error) => {
+                return Some(KafkaError::Connection(format!("asking {leader} about a refused record: {error}")));
+            }
+        };
     }
-    if failure::is_too_large(code) {
-        return KafkaError::Refused(format!(
-            "a record of {size} bytes is larger than the topic's max.message.bytes; raise that"
-        ));
+    let (blame, size) = (codes::blame(number), queue.size(&refused));
+    if number == 0 {
+        queue.sent = refused.end;
+        queue.suspect = range.end;
+        return None;
     }
-    let error = failure::of_code(code);
-    if matches!(error, KafkaError::LeaderMoving(_)) {
-        kafka.forget_leaders(topic);
+    if !blame.is_of_records() {
+        let error = failure::of_number(number);
+        if matches!(error, KafkaError::LeaderMoving(_)) {
+            kafka.forget_leaders(topic);
+        }
+        return Some(error);
     }
-    error
+    if refused.len() == 1 {
+        let reason = codes::refusal(number, size);
+        return Some(KafkaError::RecordRefused(RefusedRecord {
+            index: range.start,
+            is_final: blame.is_final(),
+            reason,
+        }));
+    }
+    if blame == Blame::Size {
+        kafka.set_size.too_large(size, Instant::now());
+    }
+    queue.suspect = range.end;
+    None
 }
 
 /// The answer for each partition of `asked`, in that order. Each must be named exactly once, and nothing else.

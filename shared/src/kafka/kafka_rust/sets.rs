@@ -20,6 +20,8 @@ pub(super) struct Queue<'r> {
     records: Vec<&'r Record<'r>>,
     pub(super) sent: usize,
     pub(super) failed: bool,
+    /// Up to here, a set was refused for what may be one of its records: it goes again in halves.
+    pub(super) suspect: usize,
 }
 
 /// `records` by partition.
@@ -27,8 +29,13 @@ pub(super) fn queues<'r>(records: &'r [Record<'r>]) -> BTreeMap<i32, Queue<'r>> 
     let mut queues = BTreeMap::new();
     for record in records {
         let partition = record.partition;
-        let queue =
-            queues.entry(partition).or_insert_with(|| Queue { partition, records: Vec::new(), sent: 0, failed: false });
+        let queue = queues.entry(partition).or_insert_with(|| Queue {
+            partition,
+            records: Vec::new(),
+            sent: 0,
+            failed: false,
+            suspect: 0,
+        });
         queue.records.push(record);
     }
     queues
@@ -45,11 +52,18 @@ impl Queue<'_> {
         self.records.get(range.clone()).unwrap_or_default().iter().map(|record| size(record)).sum()
     }
 
-    /// The next records that fit into `limit` bytes, at least one, and their size.
+    /// The record at `index`.
+    pub(super) fn record(&self, index: usize) -> Option<&Record<'_>> {
+        self.records.get(index).copied()
+    }
+
+    /// The next records that fit into `limit` bytes, at least one, and their size. Of suspect ones at most the first half.
     fn next_set(&self, limit: usize) -> (Range<usize>, usize) {
         let mut bytes = 0;
         let mut end = self.sent;
-        for record in self.records.iter().skip(self.sent) {
+        let suspects = self.suspect.saturating_sub(self.sent);
+        let most = if suspects > 0 { suspects.div_ceil(2) } else { usize::MAX };
+        for record in self.records.iter().skip(self.sent).take(most) {
             let more = bytes + size(record);
             if end > self.sent && more > limit {
                 break;
@@ -145,6 +159,20 @@ mod tests {
             }
         }
         assert_eq!(seen, [(1, 0..2), (2, 0..1), (1, 2..3), (1, 3..4)]);
+    }
+
+    #[test]
+    fn a_refused_set_goes_again_in_halves_until_its_end() {
+        let value = [0; 10];
+        let records = [record(1, &value); 9];
+        let mut queues: Vec<_> = queues(&records).into_values().collect();
+        queues[0].suspect = 8;
+        let mut seen = Vec::new();
+        while let Some((_, range)) = next_sets(&queues, SET_LIMIT, CALL_SIZE).pop() {
+            queues[0].sent = range.end;
+            seen.push(range);
+        }
+        assert_eq!(seen, [0..4, 4..6, 6..7, 7..8, 8..9]);
     }
 
     #[test]

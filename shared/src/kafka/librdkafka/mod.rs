@@ -17,6 +17,7 @@ use std::time::Duration;
 pub(super) use self::receiver::LibrdkafkaReceiver;
 pub(super) use self::rights::may_write;
 pub(super) use self::sender::LibrdkafkaSender;
+pub(super) use self::topics::topic_setting;
 
 /// The longest a call may take.
 const CALL_LIMIT: Duration = Duration::from_secs(15);

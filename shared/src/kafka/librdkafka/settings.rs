@@ -14,7 +14,7 @@ use crate::secret::Secret;
 
 /// The most bytes of a batch. Whatever else is asked of a broker waits behind the one that is under way to it: so that a slow
 /// line, too, gets all of it through in time.
-pub(super) const BATCH_LIMIT: usize = 64 << 10;
+const BATCH_LIMIT: usize = 64 << 10;
 /// The most bytes of a partition, and of all, in an answer to a fetch; for the same reason. A larger record comes alone.
 const PARTITION_LIMIT: usize = 64 << 10;
 const FETCH_LIMIT: usize = 128 << 10;
@@ -78,8 +78,8 @@ impl Settings {
         self.common()
     }
 
-    /// The sending side, with batches of at most so many bytes.
-    pub(super) fn producer(&self, batch_limit: usize) -> Result<ClientConfig, KafkaError> {
+    /// The sending side.
+    pub(super) fn producer(&self) -> Result<ClientConfig, KafkaError> {
         let mut config = self.common()?;
         config
             .set("enable.idempotence", "true")
@@ -90,7 +90,7 @@ impl Settings {
             .set("max.in.flight.requests.per.connection", "1")
             // What there is is sent at once; while a request is under way, the rest gathers into batches by itself.
             .set("linger.ms", "0")
-            .set("batch.size", batch_limit.to_string())
+            .set("batch.size", BATCH_LIMIT.to_string())
             // The broker's limit counts, not one of our own.
             .set("message.max.bytes", "10000000")
             .set("request.timeout.ms", "10000")

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::Client;
 use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataTopic};
@@ -12,7 +12,7 @@ use super::super::KafkaError;
 use super::context::Context;
 use super::settings::Settings;
 use super::{diagnosis, trouble};
-use crate::config::Security;
+use crate::config::{KafkaConfig, Security};
 
 /// How long a broker may take to make a topic.
 const CREATION_LIMIT: Duration = Duration::from_secs(7);
@@ -83,6 +83,18 @@ pub(super) fn once_known<T>(ask: impl Fn() -> Result<T, KafkaError>) -> Result<T
             found => return found,
         }
     }
+}
+
+/// One of the topic's settings, where the cluster tells it.
+pub(in super::super) fn topic_setting(config: &KafkaConfig, security: &Security, setting: &str) -> Option<String> {
+    let settings = Settings::new(config, security);
+    let admin: AdminClient<Context> = settings.admin().ok()?.create_with_context(Context::new(&settings)).ok()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().ok()?;
+    let options = AdminOptions::new().request_timeout(Some(CREATION_LIMIT));
+    let topic = ResourceSpecifier::Topic(&config.topic);
+    let described = admin.describe_configs([&topic], &options);
+    let described = runtime.block_on(described).ok()?.into_iter().next()?.ok()?;
+    described.get(setting)?.value.clone()
 }
 
 fn judge(metadata: &Metadata, topic: &str, settings: &Settings) -> Result<Vec<Partition>, KafkaError> {
