@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use clap::Args;
+use isitup_shared::time::UtcTime;
 use jiff::civil::Date;
 use serde::Serialize;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use super::Address;
 use crate::commands::Context;
 use crate::exit::{Answer, CommandError};
 use crate::ingest::decode::{Record, decode};
-use crate::ingest::{Batch, Directory, Run, Scope, WriteError, Written, write_again};
+use crate::ingest::{Batch, Directory, Run, Scope, WriteError, Written, try_control, write_again};
 use crate::output::{print, printable};
 use crate::run::scope_of;
 use crate::store::rejected::{self, Kept, Rejection, Selection};
@@ -162,14 +163,18 @@ impl Retrial {
             WriteError::StatusMoved if may_collide => Ok(()),
             WriteError::Store(error) => match error.fault() {
                 Fault::Conflict if may_collide => Ok(()),
-                Fault::Data if self.at_once == 1 => self.keep_next(&error),
-                Fault::Data | Fault::Slow if self.at_once > 1 => {
+                Fault::NoPartition if may_collide => self.restore_days(),
+                Fault::Data | Fault::Slow | Fault::Odd | Fault::Conflict if self.at_once > 1 => {
                     self.at_once /= 2;
                     Ok(())
                 }
+                // A trouble of the whole database is none of the message.
+                Fault::Data | Fault::Slow | Fault::Odd | Fault::Conflict if self.control_passes() => {
+                    self.keep_next(&error)
+                }
                 _ => Err(error),
             },
-            other => Err(StoreError::Unreachable(format!("others were in the way {MOST_COLLISIONS} times: {other}"))),
+            other => Err(StoreError::Contended { tries: MOST_COLLISIONS, why: other.to_string() }),
         }
     }
 
@@ -180,6 +185,24 @@ impl Retrial {
             tx.commit()?;
         }
         Ok(())
+    }
+
+    /// Makes the partitions anew that the next ones lack.
+    fn restore_days(&mut self) -> Result<(), StoreError> {
+        let mut tx = self.session.begin_durable()?;
+        let next = rejected::lock_next(&mut tx, &self.selection, (self.after, self.until), self.at_once)?;
+        days::restore(&mut tx, &batch_of(&next).days())?;
+        tx.commit()
+    }
+
+    /// Whether harmless records are stored.
+    fn control_passes(&mut self) -> bool {
+        let mut control = || {
+            let mut tx = self.session.begin_trial()?;
+            try_control(&mut tx, &self.scope, 0, UtcTime::now())?;
+            tx.check_deferred().map_err(WriteError::from)
+        };
+        control().is_ok()
     }
 
     /// The next one is what the database does not take: it stays, with what the database says.
