@@ -1,5 +1,7 @@
 //! Stores batches, come what may: retries what passes, sets aside what never will, and lets go of what is another's.
 
+mod recovery;
+
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -7,18 +9,17 @@ use std::time::{Duration, Instant};
 use isitup_shared::crash_point;
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
-use isitup_shared::time::UtcTime;
 use jiff::civil::Date;
 
 use crate::assignment::{Assignment, Held};
-use crate::blame::{KnownSymptoms, Suspect, Verdict};
+use crate::blame::{KnownSymptoms, Suspect};
 use crate::ingest::{self, Batch, Directory, Scope, WriteError, Written};
 use crate::metrics::Metrics;
 use crate::parking::Parking;
 use crate::status::{Part, Status};
 use crate::store::jumps::{self, Skip};
 use crate::store::offsets::{self, Move};
-use crate::store::{Fault, Session, Store, StoreError, days, gaps};
+use crate::store::{Session, Store, StoreError, days, gaps};
 use crate::waiting::Patience;
 
 /// So often a batch is tried again before anybody asks whether it is the batch: most troubles pass, and concern all.
@@ -64,13 +65,13 @@ impl Work {
         Self { batch, tries: 0, is_proved: false }
     }
 
-    /// The batch as two, the first one last, or itself where it is a single record.
-    fn halve(self) -> Result<[Self; 2], Self> {
+    /// The batch as two, the first one last; or itself where it is a single record.
+    fn halves(self) -> Vec<Self> {
         let Self { batch, tries, is_proved } = self;
         let half = |batch| Self { batch, tries, is_proved };
         match batch.halve() {
-            Ok((first, second)) => Ok([half(second), half(first)]),
-            Err(single) => Err(half(single)),
+            Ok((first, second)) => vec![half(second), half(first)],
+            Err(single) => vec![half(single)],
         }
     }
 }
@@ -241,190 +242,6 @@ impl<'a> Storer<'a> {
         crash_point!("store.advanced");
     }
 
-    /// Puts onto `waiting` what is to be tried next.
-    fn recover(&mut self, error: WriteError, mut work: Work, waiting: &mut Vec<Work>) -> Result<(), Ended> {
-        // Nothing is tried again at once for ever.
-        let is_patient = work.tries < PATIENT_TRIES;
-        match error {
-            WriteError::LeaseLost(partitions) => {
-                log::warn!("lost the lease on partitions {partitions:?}, or their offsets were moved: another consumer stores them");
-                for partition in &partitions {
-                    self.metrics.leases_lost.inc();
-                    self.assignment.drop_partition(*partition);
-                }
-                work.batch = work.batch.without(&partitions);
-                waiting.push(work);
-            }
-            WriteError::StatusMoved if is_patient => waiting.push(Work { tries: work.tries + 1, ..work }),
-            WriteError::StatusMoved => self.doubt(&StoreError::Vanished("a status"), work, waiting)?,
-            WriteError::DaysMissing(days) => {
-                let made = self.make_days(&days);
-                self.try_again(made, work, waiting)?;
-            }
-            WriteError::Store(error) => match error.fault() {
-                Fault::Conflict if is_patient => waiting.push(Work { tries: work.tries + 1, ..work }),
-                Fault::NoPartition if is_patient => {
-                    log::warn!("a day's partition is missing, making it again: {error}");
-                    let restored = self.restore_days(&work.batch.days());
-                    self.try_again(restored, work, waiting)?;
-                }
-                Fault::Slow if is_halvable(&work.batch) => {
-                    self.pause(&error)?;
-                    log::warn!("the database did not store a batch in time: trying smaller ones");
-                    waiting.extend(work.halve().map_or_else(|single| vec![single], Vec::from));
-                }
-                Fault::Data if is_halvable(&work.batch) => {
-                    waiting.extend(work.halve().map_or_else(|single| vec![single], Vec::from));
-                }
-                _ => self.doubt(&error, work, waiting)?,
-            },
-        }
-        Ok(())
-    }
-
-    /// Tries `work` again: at once where what it lacked was made, else after a pause.
-    fn try_again(&mut self, made: Result<(), StoreError>, work: Work, waiting: &mut Vec<Work>) -> Result<(), Ended> {
-        match made {
-            Ok(()) if work.tries < PATIENT_TRIES => {}
-            Ok(()) => self.pause(&"the partition of a day is missing though it was made")?,
-            Err(error) => self.pause(&error)?,
-        }
-        waiting.push(Work { tries: work.tries + 1, ..work });
-        Ok(())
-    }
-
-    /// Finds out whether a record is to blame: see [`crate::blame`].
-    fn doubt(&mut self, error: &StoreError, mut work: Work, waiting: &mut Vec<Work>) -> Result<(), Ended> {
-        let (fault, symptom) = (error.fault(), error.symptom());
-        if work.is_proved && is_halvable(&work.batch) {
-            waiting.extend(work.halve().map_or_else(|single| vec![single], Vec::from));
-            return Ok(());
-        }
-        work.tries += 1;
-        let is_known = self.known.contains(&symptom, Instant::now());
-        if work.tries < PATIENT_TRIES && !is_known && fault != Fault::Data {
-            self.pause(error)?;
-            waiting.push(work);
-            return Ok(());
-        }
-        let passed = self.control_passes(&work.batch, fault);
-        let now = Instant::now();
-        if !passed {
-            for run in &work.batch.runs {
-                if let Some(suspect) = self.suspects.get_mut(&run.partition) {
-                    suspect.acquit(now);
-                }
-            }
-            self.pause(error)?;
-            waiting.push(work);
-            return Ok(());
-        }
-        if work.batch.runs.len() > 1 {
-            let tries = PATIENT_TRIES;
-            waiting.extend(work.batch.into_single_runs().map(|batch| Work { tries, ..Work::new(batch) }));
-            return Ok(());
-        }
-        match self.judge(&work.batch, fault, is_known, now) {
-            Verdict::Halve => {
-                work.is_proved = true;
-                waiting.extend(work.halve().map_or_else(|single| vec![single], Vec::from));
-            }
-            Verdict::SetAside if self.refuse(&mut work.batch, error) => {
-                self.known.prove(symptom, now);
-                waiting.push(work);
-            }
-            Verdict::SetAside | Verdict::Wait => self.park(work.batch, error, waiting),
-        }
-        Ok(())
-    }
-
-    /// The verdict on a batch of one run that failed while the control passed.
-    fn judge(&mut self, batch: &Batch, fault: Fault, is_known: bool, now: Instant) -> Verdict {
-        let Some(run) = batch.runs.first() else { return Verdict::Wait };
-        let new = Suspect::new(run.expected, run.records.len(), now);
-        let suspect = self.suspects.entry(run.partition).or_insert(new);
-        if (suspect.position, suspect.size) != (new.position, new.size) {
-            *suspect = new;
-        }
-        suspect.failed(fault, is_known, now)
-    }
-
-    /// Turns the one record of a batch into one that is set aside; unless it is already, and not even that is taken. Then
-    /// it is the record again that it was. Whether it is now set aside.
-    fn refuse(&mut self, single: &mut Batch, error: &StoreError) -> bool {
-        let Some(run) = single.runs.first_mut() else { return false };
-        let partition = run.partition;
-        let Some(record) = run.records.pop() else { return false };
-        let is_new = record.content.is_ok();
-        let mut record = if is_new { record } else { record.as_it_came() };
-        if is_new {
-            let means = if error.fault() == Fault::Data { "" } else { "; harmless records were stored meanwhile" };
-            log::warn!("partition {partition}, offset {}: the record cannot be stored: {error}{means}", record.offset);
-            record.refuse(format!("{error}{means}"));
-        }
-        run.records.push(record);
-        self.suspects.remove(&partition);
-        is_new
-    }
-
-    /// Lets the partition of a batch of one run wait, and goes on with the others. Its records are fetched again.
-    fn park(&mut self, batch: Batch, error: &StoreError, waiting: &mut [Work]) {
-        for run in batch.runs {
-            self.parking.park(run.partition, run.expected, &error.to_string(), Instant::now());
-            for work in &mut *waiting {
-                work.batch = std::mem::take(&mut work.batch).without(&[run.partition]);
-            }
-        }
-        self.metrics.store_errors.inc();
-        self.show_parked();
-    }
-
-    /// Whether harmless records can be stored where `batch` cannot.
-    fn control_passes(&mut self, batch: &Batch, fault: Fault) -> bool {
-        // Bad data comes in floods, and is told by the error itself.
-        let is_recent = self.control_passed.is_some_and(|at| at.elapsed() < Duration::from_secs(1));
-        if fault == Fault::Data && is_recent {
-            return true;
-        }
-        self.link = None;
-        self.status.pipeline.beat();
-        let tried = self.try_control(batch);
-        if let Err(error) = &tried {
-            log::debug!("harmless records were not stored either: {error}");
-        }
-        let made = match &tried {
-            Err(WriteError::DaysMissing(days)) => self.make_days(days),
-            Err(WriteError::Store(error)) if error.fault() == Fault::NoPartition => {
-                self.restore_days(&control_days(batch))
-            }
-            _ => Ok(()),
-        };
-        if let Err(error) = made {
-            log::debug!("the partition for harmless records was not made: {error}");
-        }
-        self.control_passed = tried.is_ok().then(Instant::now);
-        tried.is_ok()
-    }
-
-    fn try_control(&mut self, batch: &Batch) -> Result<(), WriteError> {
-        let scope = self.scope.clone();
-        let partition = batch.runs.first().map_or(0, |run| run.partition);
-        let link = self.link()?;
-        let mut tx = link.session.begin_trial()?;
-        ingest::move_offsets(&mut tx, &scope, batch)?;
-        ingest::try_control(&mut tx, &scope, partition, control_slot(batch))?;
-        tx.check_deferred()?;
-        // Rolled back.
-        drop(tx);
-        Ok(())
-    }
-
-    fn restore_days(&mut self, days: &[Date]) -> Result<(), StoreError> {
-        let mut tx = self.link()?.session.begin_durable()?;
-        days::restore(&mut tx, days)?;
-        tx.commit()
-    }
-
     fn make_days(&mut self, missing: &[Date]) -> Result<(), StoreError> {
         let link = self.link()?;
         for day in missing {
@@ -544,20 +361,4 @@ impl<'a> Storer<'a> {
         self.patience.failed(why);
         if self.retry.pause(self.shutdown) { Err(Ended) } else { Ok(()) }
     }
-}
-
-fn is_halvable(batch: &Batch) -> bool {
-    batch.len() > 1
-}
-
-/// The slot of the control's checks: that of the record in question, whose partition may be what fails. Of several
-/// records one may lie where nothing is kept.
-fn control_slot(batch: &Batch) -> UtcTime {
-    let slot = if is_halvable(batch) { None } else { batch.slots().next() };
-    slot.unwrap_or_else(UtcTime::now)
-}
-
-/// The day of the control's checks.
-fn control_days(batch: &Batch) -> Vec<Date> {
-    ingest::days_of([control_slot(batch)])
 }

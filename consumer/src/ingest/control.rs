@@ -20,12 +20,7 @@ pub type ControlFailed = WriteError;
 ///
 /// # Errors
 /// When the database takes one of them no more than the records in question.
-pub fn try_control(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    partition: i32,
-    scheduled_at: UtcTime,
-) -> Result<(), ControlFailed> {
+pub fn try_control(tx: &mut Tx<'_>, scope: &Scope, partition: i32, scheduled_at: UtcTime) -> Result<(), ControlFailed> {
     let mut directory = Directory::default();
     let mut stored = 0;
     for batch in Control::new(partition, scheduled_at).batches() {
@@ -72,9 +67,8 @@ impl Control {
         let first = vec![self.check(&up), self.event("producer", report), self.event("gap", gap)];
         let second = vec![self.check(&down), self.event("clock_step", step)];
         let third = vec![self.check(&up)];
-        [first, second, third].map(|records| {
-            Batch { runs: vec![Run { partition: self.partition, epoch: 0, expected: 0, records }] }
-        })
+        [first, second, third]
+            .map(|records| Batch { runs: vec![Run { partition: self.partition, epoch: 0, expected: 0, records }] })
     }
 
     fn check(&mut self, outcome: &Value) -> Record {

@@ -42,16 +42,15 @@ impl Calendar {
     pub(super) fn kept_hours(&self, from: UtcTime, to: UtcTime) -> impl Iterator<Item = UtcTime> {
         let first = hour_of(from).as_micros().max(self.first_kept().saturating_mul(DAY_US));
         let last = hour_of(to.min(self.now)).as_micros();
-        (0..).map(move |number: i64| first + number * HOUR_US).take_while(move |hour| *hour <= last).map(UtcTime::from_micros)
+        (0..)
+            .map(move |number: i64| first + number * HOUR_US)
+            .take_while(move |hour| *hour <= last)
+            .map(UtcTime::from_micros)
     }
 }
 
 /// Reads the clock, and notes for each of `days` whether it has a partition.
-pub(super) fn look_up(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    days: &mut BTreeMap<i64, bool>,
-) -> Result<Calendar, WriteError> {
+pub(super) fn look_up(tx: &mut Tx<'_>, scope: &Scope, days: &mut BTreeMap<i64, bool>) -> Result<Calendar, WriteError> {
     let dates: Vec<Date> = days.keys().map(|day| date_of(*day)).collect();
     let Days { now, existing } = days::find(tx, &dates)?;
     for (day, exists) in days.iter_mut() {
@@ -123,7 +122,10 @@ mod tests {
             [time("2026-11-21T11:00:00Z"), time("2026-11-21T12:00:00Z")]
         );
         let all = hours("1970-01-01T00:00:00Z", "9000-01-01T00:00:00Z");
-        assert_eq!((all.len(), all[0], all[all.len() - 1]), (62, time("2026-11-19T00:00:00Z"), time("2026-11-21T13:00:00Z")));
+        assert_eq!(
+            (all.len(), all[0], all[all.len() - 1]),
+            (62, time("2026-11-19T00:00:00Z"), time("2026-11-21T13:00:00Z"))
+        );
         assert!(hours("1970-01-01T00:00:00Z", "2026-11-18T23:59:59Z").is_empty());
         assert!(hours("2026-11-22T00:00:00Z", "2026-11-22T01:00:00Z").is_empty());
     }

@@ -135,12 +135,7 @@ impl<'a> Writing<'a> {
         Ok(())
     }
 
-    fn store_words(
-        &mut self,
-        tx: &mut Tx<'_>,
-        calendar: &Calendar,
-        events: &[Placed<'a>],
-    ) -> Result<(), WriteError> {
+    fn store_words(&mut self, tx: &mut Tx<'_>, calendar: &Calendar, events: &[Placed<'a>]) -> Result<(), WriteError> {
         for placed in events.iter().filter(|placed| !matches!(placed.event.body, Body::Check(_))) {
             match words::store(tx, placed.partition, placed.event, calendar, &mut self.marks)? {
                 Insertion::Stored => {

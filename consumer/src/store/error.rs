@@ -48,7 +48,9 @@ pub enum StoreError {
     #[error("the schema could not be brought up to date: {0}")]
     Migration(String),
     /// A row is not there though the same transaction has just added it.
-    #[error("PostgreSQL does not show {0} that the same transaction has added: a trigger or rule suppressed it, or somebody removed it")]
+    #[error(
+        "PostgreSQL does not show {0} that the same transaction has added: a trigger or rule suppressed it, or somebody removed it"
+    )]
     Vanished(&'static str),
     /// Other transactions changed the same rows each time.
     #[error("others were in the way {tries} times: {why}")]
@@ -110,11 +112,9 @@ impl StoreError {
         match self {
             Self::Unreachable(_) => true,
             Self::Sql(error) => error.as_db_error().is_none_or(|db| is_starting_or_ending(db.code())),
-            Self::Refused(_)
-            | Self::Migration(_)
-            | Self::NotReady(_)
-            | Self::Vanished(_)
-            | Self::Contended { .. } => false,
+            Self::Refused(_) | Self::Migration(_) | Self::NotReady(_) | Self::Vanished(_) | Self::Contended { .. } => {
+                false
+            }
         }
     }
 }

@@ -17,9 +17,9 @@ use postgres::{Client, Row, SimpleQueryMessage, Statement, Transaction};
 use r2d2::{ManageConnection, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
 
+use super::StoreError;
 use super::connect::{Connector, START_LIMIT};
 use super::deadline::{AnswerLimit, Watch};
-use super::StoreError;
 
 /// Parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];

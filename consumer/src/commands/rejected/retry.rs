@@ -101,6 +101,8 @@ struct Retrial {
     until: i64,
     /// How many are tried in one transaction.
     at_once: i64,
+    /// How often in a row others were in the way.
+    collisions: u32,
     outcome: Outcome,
 }
 
@@ -112,22 +114,31 @@ impl Retrial {
         tx.commit()?;
         let outcome = Outcome { left_to_others: u64::try_from(count).unwrap_or(0), ..Outcome::default() };
         let directory = Directory::default();
-        Ok(Self { session, directory, scope, selection, after: 0, until, at_once: MOST_AT_ONCE, outcome })
+        Ok(Self {
+            session,
+            directory,
+            scope,
+            selection,
+            after: 0,
+            until,
+            at_once: MOST_AT_ONCE,
+            collisions: 0,
+            outcome,
+        })
     }
 
     fn run(mut self) -> Result<Outcome, StoreError> {
-        let mut collisions = 0;
         loop {
             match self.attempt() {
                 Ok(false) => return Ok(self.outcome),
                 Ok(true) => {
-                    collisions = 0;
+                    self.collisions = 0;
                     self.at_once = (self.at_once * 2).min(MOST_AT_ONCE);
                 }
                 Err(error) => {
-                    collisions += 1;
+                    self.collisions += 1;
                     self.directory = Directory::default();
-                    self.recover(error, collisions < MOST_COLLISIONS)?;
+                    self.recover(error)?;
                 }
             }
         }
@@ -157,24 +168,26 @@ impl Retrial {
     }
 
     /// Makes the next attempt a better one, where that is possible.
-    fn recover(&mut self, error: WriteError, may_collide: bool) -> Result<(), StoreError> {
-        match error {
-            WriteError::DaysMissing(missing) if may_collide => self.make_days(&missing),
-            WriteError::StatusMoved if may_collide => Ok(()),
-            WriteError::Store(error) => match error.fault() {
-                Fault::Conflict if may_collide => Ok(()),
-                Fault::NoPartition if may_collide => self.restore_days(),
-                Fault::Data | Fault::Slow | Fault::Odd | Fault::Conflict if self.at_once > 1 => {
-                    self.at_once /= 2;
-                    Ok(())
-                }
-                // A trouble of the whole database is none of the message.
-                Fault::Data | Fault::Slow | Fault::Odd | Fault::Conflict if self.control_passes() => {
-                    self.keep_next(&error)
-                }
-                _ => Err(error),
-            },
-            other => Err(StoreError::Contended { tries: MOST_COLLISIONS, why: other.to_string() }),
+    fn recover(&mut self, error: WriteError) -> Result<(), StoreError> {
+        let may_collide = self.collisions < MOST_COLLISIONS;
+        let error = match error {
+            WriteError::DaysMissing(missing) if may_collide => return self.make_days(&missing),
+            WriteError::StatusMoved if may_collide => return Ok(()),
+            // Nobody is in the way so often.
+            WriteError::StatusMoved => StoreError::Vanished("a status"),
+            WriteError::Store(error) => error,
+            other => return Err(StoreError::Contended { tries: MOST_COLLISIONS, why: other.to_string() }),
+        };
+        match error.fault() {
+            Fault::Conflict if may_collide => Ok(()),
+            Fault::NoPartition if may_collide => self.restore_days(),
+            Fault::Data | Fault::Slow | Fault::Odd | Fault::Conflict if self.at_once > 1 => {
+                self.at_once /= 2;
+                Ok(())
+            }
+            // A trouble of the whole database is none of the message.
+            Fault::Data | Fault::Slow | Fault::Odd | Fault::Conflict if self.control_passes() => self.keep_next(&error),
+            _ => Err(error),
         }
     }
 
@@ -219,6 +232,7 @@ impl Retrial {
             rejected::keep(&mut tx, kept.id, &rejection)?;
             tx.commit()?;
             self.after = kept.id;
+            self.collisions = 0;
             self.outcome.count(1, &Written::default(), &[rejection]);
         }
         Ok(())
