@@ -65,6 +65,15 @@ impl Work {
         Self { batch, tries: 0, is_proved: false }
     }
 
+    /// Its partitions by themselves, or the halves of one partition.
+    fn parts(self) -> Vec<Self> {
+        let Self { batch, tries, is_proved } = self;
+        if batch.runs.len() > 1 {
+            return batch.into_single_runs().map(|batch| Self { batch, tries, is_proved }).collect();
+        }
+        Self { batch, tries, is_proved }.halves()
+    }
+
     /// The batch as two, the first one last; or itself where it is a single record.
     fn halves(self) -> Vec<Self> {
         let Self { batch, tries, is_proved } = self;

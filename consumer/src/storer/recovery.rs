@@ -11,6 +11,9 @@ use crate::blame::{Suspect, Verdict};
 use crate::ingest::{self, Batch, WriteError};
 use crate::store::{Fault, StoreError, days};
 
+/// A trigger may say anything, at any length.
+const LONGEST_REASON: usize = 2_000;
+
 impl Storer<'_> {
     /// Puts onto `waiting` what is to be tried next.
     pub(super) fn recover(&mut self, error: WriteError, mut work: Work, waiting: &mut Vec<Work>) -> Result<(), Ended> {
@@ -44,7 +47,7 @@ impl Storer<'_> {
                 Fault::Slow if is_halvable(&work.batch) => {
                     self.pause(&error)?;
                     log::warn!("the database did not store a batch in time: trying smaller ones");
-                    waiting.extend(work.halves());
+                    put_behind_others(work.parts(), waiting);
                 }
                 Fault::Data if is_halvable(&work.batch) => {
                     waiting.extend(work.halves());
@@ -81,8 +84,8 @@ impl Storer<'_> {
             waiting.push(work);
         } else if work.batch.runs.len() > 1 {
             // Partitions that have nothing to do with it are stored by themselves.
-            let tries = PATIENT_TRIES;
-            waiting.extend(work.batch.into_single_runs().map(|batch| Work { tries, ..Work::new(batch) }));
+            work.tries = PATIENT_TRIES;
+            waiting.extend(work.parts());
         } else {
             self.blame(error, is_known, work, waiting);
         }
@@ -134,7 +137,8 @@ impl Storer<'_> {
         if is_new {
             let means = if error.fault() == Fault::Data { "" } else { "; harmless records were stored meanwhile" };
             log::warn!("partition {partition}, offset {}: the record cannot be stored: {error}{means}", record.offset);
-            record.refuse(format!("{error}{means}"));
+            let reason: String = error.to_string().chars().take(LONGEST_REASON).collect();
+            record.refuse(format!("{reason}{means}"));
         }
         run.records.push(record);
         self.suspects.remove(&partition);
@@ -200,6 +204,15 @@ impl Storer<'_> {
     }
 }
 
+/// Has the other partitions of `waiting`, whose last goes first, stored before `slow`: each try of that may take as long
+/// again. What follows in its own partitions stays behind it.
+fn put_behind_others(slow: Vec<Work>, waiting: &mut Vec<Work>) {
+    let partitions: Vec<i32> = slow.iter().flat_map(|work| &work.batch.runs).map(|run| run.partition).collect();
+    let follows = |work: &Work| work.batch.runs.iter().any(|run| partitions.contains(&run.partition));
+    let place = waiting.iter().rposition(follows).map_or(0, |index| index + 1);
+    waiting.splice(place..place, slow);
+}
+
 fn is_halvable(batch: &Batch) -> bool {
     batch.len() > 1
 }
@@ -214,4 +227,31 @@ fn control_slot(batch: &Batch) -> UtcTime {
 /// The day of the control's checks.
 fn control_days(batch: &Batch) -> Vec<Date> {
     ingest::days_of([control_slot(batch)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::Run;
+    use crate::ingest::decode::decode;
+
+    fn work(partition: i32, offsets: std::ops::Range<i64>) -> Work {
+        let records = offsets.clone().map(|offset| decode(offset, Vec::new())).collect();
+        Work::new(Batch { runs: vec![Run { partition, epoch: 1, expected: offsets.start, records }] })
+    }
+
+    fn places(waiting: &[Work]) -> Vec<(i32, i64)> {
+        waiting.iter().flat_map(|work| &work.batch.runs).map(|run| (run.partition, run.expected)).collect()
+    }
+
+    #[test]
+    fn a_slow_partition_is_tried_after_the_others_and_in_its_own_order() {
+        let mut waiting = vec![work(2, 0..1), work(1, 0..1)];
+        put_behind_others(work(3, 0..4).parts(), &mut waiting);
+        assert_eq!(places(&waiting), [(3, 2), (3, 0), (2, 0), (1, 0)]);
+        // The first half of it is slow again.
+        let slow = waiting.remove(1);
+        put_behind_others(slow.parts(), &mut waiting);
+        assert_eq!(places(&waiting), [(3, 2), (3, 1), (3, 0), (2, 0), (1, 0)]);
+    }
 }
