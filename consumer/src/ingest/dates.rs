@@ -13,6 +13,9 @@ use crate::store::days::{self, Days};
 const HOUR_US: i64 = 3_600_000_000;
 const DAY_US: i64 = 24 * HOUR_US;
 
+/// So many hours a span has at most, however long results are kept: 400 days.
+const MOST_HOURS: i64 = 24 * 400;
+
 /// What the times of events are held against, by the database's clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Calendar {
@@ -38,10 +41,11 @@ impl Calendar {
         self.today() + 1
     }
 
-    /// The hours of the kept days from `from` to `to`, not those to come.
+    /// The hours of the kept days from `from` to `to`, not those to come; the last [`MOST_HOURS`] of them.
     pub(super) fn kept_hours(&self, from: UtcTime, to: UtcTime) -> impl Iterator<Item = UtcTime> {
-        let first = hour_of(from).as_micros().max(self.first_kept().saturating_mul(DAY_US));
         let last = hour_of(to.min(self.now)).as_micros();
+        let kept = self.first_kept().saturating_mul(DAY_US).max(last - (MOST_HOURS - 1) * HOUR_US);
+        let first = hour_of(from).as_micros().max(kept);
         (0..)
             .map(move |number: i64| first + number * HOUR_US)
             .take_while(move |hour| *hour <= last)
@@ -128,5 +132,7 @@ mod tests {
         );
         assert!(hours("1970-01-01T00:00:00Z", "2026-11-18T23:59:59Z").is_empty());
         assert!(hours("2026-11-22T00:00:00Z", "2026-11-22T01:00:00Z").is_empty());
+        let for_ever = Calendar { retention_days: 1_000_000, ..calendar };
+        assert_eq!(for_ever.kept_hours(UtcTime::EPOCH, calendar.now).count() as i64, MOST_HOURS);
     }
 }
