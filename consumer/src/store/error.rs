@@ -107,6 +107,12 @@ impl StoreError {
         }
     }
 
+    /// Whether another session holds a lock for long. Where that concerns all, trying each partition by itself would keep
+    /// locks of our own for most of the time, and the leases from being prolonged.
+    pub fn is_lock_timeout(&self) -> bool {
+        matches!(self, Self::Sql(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE))
+    }
+
     /// Whether the database itself could not be reached, as opposed to having refused.
     pub fn is_unreachable(&self) -> bool {
         match self {

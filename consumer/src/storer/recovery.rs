@@ -78,16 +78,21 @@ impl Storer<'_> {
         work.tries += 1;
         let (fault, is_known) = (error.fault(), self.known.contains(&error.symptom(), Instant::now()));
         let is_suspected = is_known || fault == Fault::Data || work.tries >= PATIENT_TRIES;
-        if !is_suspected || !self.control_passes(&work.batch, fault) {
+        let passed = is_suspected && self.control_passes(&work.batch, fault);
+        if !passed {
             self.acquit(&work.batch);
+        }
+        if !is_suspected || !passed && (fault == Fault::Away || error.is_lock_timeout()) {
             self.pause(error)?;
             waiting.push(work);
         } else if work.batch.runs.len() > 1 {
             // Partitions that have nothing to do with it are stored by themselves.
             work.tries = PATIENT_TRIES;
             waiting.extend(work.parts());
-        } else {
+        } else if passed {
             self.blame(error, is_known, work, waiting);
+        } else {
+            self.park(work.batch, error, waiting);
         }
         Ok(())
     }
