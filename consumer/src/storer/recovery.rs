@@ -34,15 +34,22 @@ impl Storer<'_> {
             WriteError::StatusMoved if is_patient => waiting.push(Work { tries: work.tries + 1, ..work }),
             WriteError::StatusMoved => self.doubt(&StoreError::Vanished("a status"), work, waiting)?,
             WriteError::DaysMissing(days) => {
-                let made = self.make_days(&days);
-                self.try_again(made, work, waiting)?;
+                match self.make_days(&days) {
+                    Ok(()) if is_patient => {}
+                    Ok(()) => self.pause(&"the partition of a day is missing though it was made")?,
+                    Err(error) => self.pause(&error)?,
+                }
+                waiting.push(Work { tries: work.tries + 1, ..work });
             }
             WriteError::Store(error) => match error.fault() {
                 Fault::Conflict if is_patient => waiting.push(Work { tries: work.tries + 1, ..work }),
-                Fault::NoPartition if is_patient => {
+                Fault::NoPartition => {
                     log::warn!("a day's partition is missing, making it again: {error}");
-                    let restored = self.restore_days(&work.batch.days());
-                    self.try_again(restored, work, waiting)?;
+                    match self.restore_days(&work.batch.days()) {
+                        Ok(()) if is_patient => waiting.push(Work { tries: work.tries + 1, ..work }),
+                        Ok(()) => self.doubt(&error, work, waiting)?,
+                        Err(why) => self.doubt(&why, work, waiting)?,
+                    }
                 }
                 Fault::Slow if is_halvable(&work.batch) => {
                     self.pause(&error)?;
@@ -55,17 +62,6 @@ impl Storer<'_> {
                 _ => self.doubt(&error, work, waiting)?,
             },
         }
-        Ok(())
-    }
-
-    /// Tries `work` again: at once where what it lacked was made, else after a pause.
-    fn try_again(&mut self, made: Result<(), StoreError>, work: Work, waiting: &mut Vec<Work>) -> Result<(), Ended> {
-        match made {
-            Ok(()) if work.tries < PATIENT_TRIES => {}
-            Ok(()) => self.pause(&"the partition of a day is missing though it was made")?,
-            Err(error) => self.pause(&error)?,
-        }
-        waiting.push(Work { tries: work.tries + 1, ..work });
         Ok(())
     }
 
