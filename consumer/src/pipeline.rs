@@ -9,6 +9,7 @@ use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
 
 use crate::assignment::{Assignment, Held};
+use crate::ingest::Run;
 use crate::metrics::Metrics;
 use crate::packing::{Queue, next_batch};
 use crate::partition_rest::Resting;
@@ -152,7 +153,12 @@ impl Pipeline<'_> {
             self.assignment.uncheck_all();
             return Ok(Duration::ZERO);
         }
-        let positions: Vec<(i32, i64)> = held.iter().map(|(partition, held)| (*partition, held.next)).collect();
+        let ready = held.iter().filter(|(partition, _)| !self.storer.waits(**partition));
+        let positions: Vec<(i32, i64)> = ready.map(|(partition, held)| (*partition, held.next)).collect();
+        if positions.is_empty() {
+            self.storer.wait_for_parked(IDLE);
+            return Ok(Duration::ZERO);
+        }
         let fetched = self.fetch(&positions).inspect_err(|_| self.assignment.uncheck_all())?;
         crash_point!("store.fetched");
         self.store(&held, fetched)?;
@@ -162,6 +168,7 @@ impl Pipeline<'_> {
     /// The partitions that are held, but for those that rest.
     fn awake(&mut self) -> BTreeMap<i32, Held> {
         let mut held = self.assignment.snapshot();
+        self.storer.keep_only(&held);
         self.resting.retain(|partition| held.contains_key(&partition));
         self.status.forget_partitions(|partition| held.contains_key(&partition));
         held.retain(|partition, _| !self.resting.is_resting(*partition));
@@ -308,10 +315,12 @@ impl Pipeline<'_> {
         let mut queues: VecDeque<Queue> = queues.into_values().collect();
         while let Some(batch) = next_batch(&mut queues) {
             let still_held = self.assignment.snapshot();
-            let lost =
-                batch.runs.iter().filter(|run| still_held.get(&run.partition).is_none_or(|h| h.epoch != run.epoch));
-            let lost: Vec<i32> = lost.map(|run| run.partition).collect();
-            self.storer.store(batch.without(&lost))?;
+            // One that is lost is another's; one that waits, or was read further, does not stand where this run begins.
+            let is_held = |run: &&Run| {
+                still_held.get(&run.partition).is_some_and(|h| (h.epoch, h.next) == (run.epoch, run.expected))
+            };
+            let others: Vec<i32> = batch.runs.iter().filter(|run| !is_held(run)).map(|run| run.partition).collect();
+            self.storer.store(batch.without(&others))?;
         }
         for (partition, next) in self.assignment.positions() {
             if let Some(latest) = latest.get(&partition) {
