@@ -10,7 +10,7 @@ use crate::output::print;
 /// When PostgreSQL does not answer, or refuses.
 pub(crate) fn run(context: &Context) -> Result<Answer, CommandError> {
     let store = context.store()?;
-    let applied = store.migrate()?;
+    let applied = store.migrate(&context.shutdown)?;
     let schema = store.schema().as_str();
     if applied.is_empty() {
         print(&format!("schema {schema} is up to date"))?;

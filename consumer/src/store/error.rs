@@ -17,6 +17,17 @@ pub enum Fault {
     Away,
 }
 
+/// Whether an error is one that passes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// It does not: something must be changed.
+    Broken,
+    /// It does, soon or when the server is well again.
+    Passing,
+    /// It does when whoever holds a lock or reads an old snapshot has ended.
+    Waiting,
+}
+
 /// An error of the database or on the way to it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -67,6 +78,19 @@ impl StoreError {
         }
     }
 
+    /// Whether it passes by itself.
+    pub fn outlook(&self) -> Outlook {
+        let Self::Sql(error) = self else { return Outlook::Broken };
+        let Some(state) = error.code() else { return Outlook::Passing };
+        match (state.code(), state.code().get(..2)) {
+            // A lock timeout, and a statement that was cancelled as it waited for too long.
+            ("55P03" | "57014", _) => Outlook::Waiting,
+            // Disk, memory and connections; the operator; input and output; a standby; conflicts of transactions.
+            ("25006", _) | (_, Some("40" | "53" | "57" | "58")) => Outlook::Passing,
+            _ => Outlook::Broken,
+        }
+    }
+
     /// Whether the database itself could not be reached, as opposed to having refused.
     pub fn is_unreachable(&self) -> bool {
         match self {
@@ -104,7 +128,7 @@ fn is_starting_or_ending(state: &SqlState) -> bool {
 }
 
 /// The driver's own text hides the server's words in the error's sources.
-fn describe(error: &postgres::Error) -> String {
+pub(super) fn describe(error: &postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => describe_refusal(db),
         None => {

@@ -21,13 +21,46 @@ pub fn take_turn(tx: &mut Tx<'_>, owner: Uuid, hold: Duration) -> Result<bool, S
     Ok(taken == 1)
 }
 
-/// Gives the turn back.
+/// Gives the turn back; `has_succeeded` says whether all that was due was done.
 ///
 /// # Errors
 /// When the statement fails.
-pub fn end_turn(tx: &mut Tx<'_>, owner: Uuid) -> Result<(), StoreError> {
-    tx.execute("UPDATE maintenance SET owner = NULL, expires_at = NULL WHERE owner = $1", &[&owner])?;
+pub fn end_turn(tx: &mut Tx<'_>, owner: Uuid, has_succeeded: bool) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE maintenance SET owner = NULL, expires_at = NULL,
+             succeeded_at = CASE WHEN $2 THEN clock_timestamp() ELSE succeeded_at END
+         WHERE owner = $1",
+        &[&owner, &has_succeeded],
+    )?;
     Ok(())
+}
+
+/// How far the housekeeping has come, whichever consumer did it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// When all that was due was last done without an error, in seconds since 1970; 0 before the first time.
+    pub succeeded_at: f64,
+    /// How long ago the oldest hour ended that is not summed up, in seconds; 0 where there is none.
+    pub oldest_unsummed_age: f64,
+    /// Partitions of days to come.
+    pub days_ahead: i64,
+}
+
+/// Reads how far the housekeeping has come.
+///
+/// # Errors
+/// When the statement fails.
+pub fn progress(tx: &mut Tx<'_>) -> Result<Progress, StoreError> {
+    let row = tx.query_one(
+        "SELECT coalesce(extract(epoch FROM m.succeeded_at), 0)::float8,
+                coalesce(extract(epoch FROM clock_timestamp() - h.oldest - interval '1 hour'), 0)::float8,
+                (SELECT count(*) FROM result_day WHERE day > (clock_timestamp() AT TIME ZONE 'UTC')::date)
+         FROM maintenance m, LATERAL (SELECT date_trunc('hour', now() - interval '2 minutes', 'UTC') AS present) p,
+              LATERAL (SELECT least(CASE WHEN m.rolled_until < p.present THEN m.rolled_until END,
+                                    (SELECT min(hour) FROM dirty_hour WHERE hour < p.present)) AS oldest) h",
+        &[],
+    )?;
+    Ok(Progress { succeeded_at: row.try_get(0)?, oldest_unsummed_age: row.try_get(1)?, days_ahead: row.try_get(2)? })
 }
 
 /// Marks every hour that has passed since the last call, so that hours without any result are summed up too; not those
