@@ -32,6 +32,9 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Reports and housekeeping may read a lot.
 const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
 
+/// How long the housekeeping waits for a lock: one step that waits must not hold up the others for long.
+const HOUSE_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// How much longer than the server lets a statement run its answer is waited for.
 const ANSWER_MARGIN: Duration = Duration::from_secs(5);
 
@@ -43,9 +46,6 @@ fn lock_timeout(lease: Duration) -> Duration {
 
 /// How long a transaction of the housekeeping may lie idle.
 const LONG_IDLE: Duration = Duration::from_secs(60);
-
-/// How long the housekeeping waits for a lock: one step that waits must not hold up the others for long.
-const HOUSE_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long past the lease a transaction may lie idle before the server ends it.
 const IDLE_MARGIN: Duration = Duration::from_secs(5);
