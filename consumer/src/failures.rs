@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use crate::output::printable;
 use crate::store::{Outlook, StoreError};
 
 /// The first pause before a task is tried again; it doubles up to the longest.
@@ -19,6 +20,8 @@ const LOGGED_EVERY: Duration = Duration::from_secs(300);
 /// A part of the housekeeping that fails or succeeds by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Task {
+    /// Takes the turn from the other consumers, and gives it back.
+    Turn,
     /// Makes a day's partition.
     MakeDay(Date),
     /// Marks the hours that have passed.
@@ -43,6 +46,7 @@ impl Task {
     /// The step that it belongs to, as metrics name it.
     pub(crate) fn step(self) -> &'static str {
         match self {
+            Self::Turn => "turn",
             Self::MakeDay(_) => "make_days",
             Self::MarkHours | Self::FindHours | Self::SumHour(_) => "sum_hours",
             Self::FindDays | Self::SumDay(_) => "sum_days",
@@ -59,6 +63,7 @@ impl Task {
 impl fmt::Display for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Turn => write!(f, "taking turns with other consumers"),
             Self::MakeDay(day) => write!(f, "making the partition of {day}"),
             Self::MarkHours => write!(f, "marking the hours that have passed"),
             Self::FindHours => write!(f, "finding the hours to sum up"),
@@ -117,13 +122,19 @@ impl Failures {
     /// Notes that `task` succeeded.
     pub(crate) fn succeeded(&mut self, task: Task) {
         if let Some(failure) = self.tasks.remove(&task) {
-            log::info!("housekeeping: {task} succeeded, after it had failed for {} s", failure.first.elapsed().as_secs());
+            log::info!(
+                "housekeeping: {task} succeeded, after it had failed for {} s",
+                failure.first.elapsed().as_secs()
+            );
         }
     }
 
     /// Notes that `task` failed.
     pub(crate) fn failed(&mut self, task: Task, error: &StoreError, now: Instant) {
-        let (why, outlook) = (error.to_string(), error.outlook());
+        let (mut why, outlook) = (printable(&error.to_string()), error.outlook());
+        if outlook == Outlook::Waiting {
+            why = format!("somebody holds a lock or reads for long: {why}");
+        }
         let mut is_new = false;
         let failure = self.tasks.entry(task).or_insert_with(|| {
             is_new = true;

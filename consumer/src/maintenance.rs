@@ -30,6 +30,9 @@ const TURN: Duration = Duration::from_secs(900);
 /// Days made ahead of today: one for results from a clock that is ahead, one for the midnight in between two rounds.
 const DAYS_AHEAD: i32 = 2;
 
+/// How long hours are summed up in one turn: after a replay there may be thousands of them. The others come in the next turns.
+const HOURS_LIMIT: Duration = Duration::from_secs(300);
+
 /// Longer than any task takes but for the one that waits for readers.
 const TASK_LIMIT: Duration = Duration::from_secs(4 * 3600);
 
@@ -70,7 +73,12 @@ impl Housekeeper<'_> {
                     }
                 }
                 Err(_) if shutdown.is_triggered() => {}
-                Err(error) => patience.failed(&error),
+                Err(error) if error.is_unreachable() => patience.failed(&error),
+                Err(error) => {
+                    patience.succeeded();
+                    self.metrics.count_housekeeping_failure(Task::Turn.step());
+                    failures.failed(Task::Turn, &error, Instant::now());
+                }
             }
             self.tell(&mut failures);
             if shutdown.wait(SUMS) {
@@ -95,15 +103,18 @@ impl Housekeeper<'_> {
     fn turn(&self, days_are_due: bool, failures: &mut Failures, shutdown: &Shutdown) -> Result<bool, StoreError> {
         let mut session = self.store.session()?;
         let mut tx = session.begin_durable()?;
-        self.metrics.show_housekeeping(&maintenance::progress(&mut tx)?);
+        let progress = maintenance::progress(&mut tx)?;
+        self.metrics.show_housekeeping(&progress);
         let is_ours = maintenance::take_turn(&mut tx, self.owner, TURN)?;
         tx.commit()?;
         drop(session);
+        failures.succeeded(Task::Turn);
         if is_ours {
             crash_point!("house.turn_taken");
-            let mut round = Round { house: self, failures, shutdown };
+            let mut round = Round { house: self, failures, shutdown, today: progress.today, is_complete: true };
             let done = round.keep(days_are_due);
-            self.end_turn(done.is_ok() && failures.is_empty() && !shutdown.is_triggered())?;
+            let is_complete = round.is_complete && !shutdown.is_triggered();
+            self.end_turn(done.is_ok() && is_complete && failures.is_empty())?;
             done?;
         }
         Ok(is_ours)
@@ -136,6 +147,10 @@ struct Round<'a, 'b> {
     house: &'a Housekeeper<'b>,
     failures: &'a mut Failures,
     shutdown: &'a Shutdown,
+    /// By the database's clock.
+    today: Date,
+    /// Whether nothing that was due is left for the next turn.
+    is_complete: bool,
 }
 
 impl Round<'_, '_> {
@@ -180,16 +195,7 @@ impl Round<'_, '_> {
     }
 
     fn make_days_ahead(&mut self) -> Result<(), StoreError> {
-        let Some(today) = self.attempt(Task::FindDays, TASK_LIMIT, |session| {
-            let mut tx = session.begin_durable()?;
-            let today = days::today(&mut tx)?;
-            tx.commit()?;
-            Ok(today)
-        })?
-        else {
-            return Ok(());
-        };
-        let wanted: Vec<Date> = (0..=DAYS_AHEAD).map(|ahead| today.saturating_add(ahead.days())).collect();
+        let wanted: Vec<Date> = (0..=DAYS_AHEAD).map(|ahead| self.today.saturating_add(ahead.days())).collect();
         self.failures.retain(|task| !matches!(task, Task::MakeDay(day) if !wanted.contains(&day)));
         for day in wanted {
             self.attempt(Task::MakeDay(day), TASK_LIMIT, |session| {
@@ -202,11 +208,10 @@ impl Round<'_, '_> {
     }
 
     fn sum_hours(&mut self) -> Result<(), StoreError> {
-        let retention_days = self.house.retention_days;
+        let first_kept = first_kept(self.today, self.house.retention_days);
         self.attempt(Task::MarkHours, TASK_LIMIT, |session| {
             let mut tx = session.begin_durable()?;
-            let today = days::today(&mut tx)?;
-            maintenance::mark_passed_hours(&mut tx, first_kept(today, retention_days))?;
+            maintenance::mark_passed_hours(&mut tx, first_kept)?;
             tx.commit()
         })?;
         let hours = self.attempt(Task::FindHours, TASK_LIMIT, |session| {
@@ -218,7 +223,12 @@ impl Round<'_, '_> {
         crash_point!("hours.marked");
         let Some(hours) = hours else { return Ok(()) };
         self.failures.retain(|task| !matches!(task, Task::SumHour(hour) if !hours.contains(&hour)));
+        let begun = Instant::now();
         for hour in hours {
+            if begun.elapsed() >= HOURS_LIMIT {
+                self.is_complete = false;
+                break;
+            }
             let summed = self.attempt(Task::SumHour(hour), TASK_LIMIT, |session| {
                 let mut tx = session.begin_house()?;
                 maintenance::sum_hour(&mut tx, hour)?;
@@ -256,24 +266,26 @@ impl Round<'_, '_> {
     }
 
     fn drop_old_days(&mut self) -> Result<(), StoreError> {
-        let retention_days = self.house.retention_days;
+        let (today, configured) = (self.today, self.house.retention_days);
         let old = self.attempt(Task::FindOldDays, TASK_LIMIT, |session| {
             let mut tx = session.begin_durable()?;
-            let today = days::today(&mut tx)?;
-            let kept_days = days::agree_on_retention(&mut tx, retention_days)?;
+            let kept_days = days::agree_on_retention(&mut tx, configured)?;
             let old = days::before(&mut tx, first_kept(today, kept_days))?;
             tx.commit()?;
-            Ok(old)
+            Ok((old, kept_days))
         })?;
-        let Some(old) = old else { return Ok(()) };
+        let Some((old, kept_days)) = old else { return Ok(()) };
         let is_old = |day: Date| old.iter().any(|partition| partition.day == day);
         self.failures.retain(|task| !matches!(task, Task::CloseDay(day) | Task::DropDay(day) if !is_old(day)));
         for partition in &old {
-            if self.attempt(Task::CloseDay(partition.day), TASK_LIMIT, |session| close_day(session, partition))?.is_none() {
+            if self
+                .attempt(Task::CloseDay(partition.day), TASK_LIMIT, |session| close_day(session, partition))?
+                .is_none()
+            {
                 continue;
             }
             crash_point!("day.closed");
-            if !self.drop_day(partition)? {
+            if !self.drop_day(partition, kept_days)? {
                 // Whoever still reads that day's partition reads the others as well.
                 break;
             }
@@ -282,7 +294,7 @@ impl Round<'_, '_> {
     }
 
     /// Drops a closed day. Whether the next one is worth a try.
-    fn drop_day(&mut self, partition: &OldPartition) -> Result<bool, StoreError> {
+    fn drop_day(&mut self, partition: &OldPartition, kept_days: i32) -> Result<bool, StoreError> {
         let (day, schema) = (partition.day, self.house.store.schema().to_string());
         let mut waits = false;
         let dropped = self.attempt(Task::DropDay(day), DROP_LIMIT, |session| {
@@ -292,7 +304,7 @@ impl Round<'_, '_> {
         })?;
         if dropped.is_some() {
             crash_point!("day.dropped");
-            log::info!("results of {day} dropped: older than {} days", self.house.retention_days);
+            log::info!("results of {day} dropped: older than {kept_days} days");
         }
         Ok(!waits)
     }

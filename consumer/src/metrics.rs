@@ -75,7 +75,8 @@ type FloatGauge = Gauge<f64, AtomicU64>;
 
 impl Housekeeping {
     fn register(&self, root: &mut Registry) {
-        let (name, help) = ("last_success_timestamp_seconds", "When a consumer last did all of the housekeeping that was due");
+        let (name, help) =
+            ("last_success_timestamp_seconds", "When a consumer last did all of the housekeeping that was due");
         root.register(format!("isitup_housekeeping_{name}"), help, self.last_success.clone());
         let (name, help) = ("oldest_unsummed_hour_age_seconds", "Time since the end of the oldest hour not summed up");
         root.register(format!("isitup_housekeeping_{name}"), help, self.oldest_unsummed_hour_age.clone());

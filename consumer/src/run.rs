@@ -130,7 +130,10 @@ fn wait_for_house(shutdown: &Shutdown, is_finished: impl Fn() -> bool) {
     let begun = shutdown.triggered_at().unwrap_or_else(Instant::now);
     while !is_finished() {
         if begun.elapsed() >= LIMIT {
-            log::warn!("the housekeeping has not ended within {} s: left as it is, it may be cut off anywhere", LIMIT.as_secs());
+            log::warn!(
+                "the housekeeping has not ended within {} s: left as it is, it may be cut off anywhere",
+                LIMIT.as_secs()
+            );
             std::process::exit(0);
         }
         thread::sleep(Duration::from_millis(20));

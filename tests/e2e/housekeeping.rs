@@ -120,8 +120,12 @@ fn one_hour_that_cannot_be_summed_stops_nothing_else() {
     let keeper = keeper(&pipeline);
     keeper.wait_for_log("housekeeping failed since");
     eventually("the old days are gone", || pipeline.count(DROPPED) == 0);
-    eventually("the other hour is summed up", || pipeline.count(&format!("uptime_hour WHERE hour = {}", hour(good))) == 1);
-    eventually("days are made ahead", || pipeline.count("result_day WHERE day > (now() AT TIME ZONE 'UTC')::date") == 2);
+    eventually("the other hour is summed up", || {
+        pipeline.count(&format!("uptime_hour WHERE hour = {}", hour(good))) == 1
+    });
+    eventually("days are made ahead", || {
+        pipeline.count("result_day WHERE day > (now() AT TIME ZONE 'UTC')::date") == 2
+    });
     eventually("the turn is given back", || pipeline.count("maintenance WHERE owner IS NULL") == 1);
     assert_eq!(pipeline.count("audit_day"), 2, "of the days that were dropped");
 
@@ -138,7 +142,9 @@ fn one_hour_that_cannot_be_summed_stops_nothing_else() {
     });
 
     database.run("ALTER TABLE uptime_hour DROP CONSTRAINT refused");
-    within(AGAIN, "the hour is summed up", || keeper.metric("isitup_housekeeping_last_success_timestamp_seconds") > 0.0);
+    within(AGAIN, "the hour is summed up", || {
+        keeper.metric("isitup_housekeeping_last_success_timestamp_seconds") > 0.0
+    });
     assert_eq!(keeper.get("/health/ready").0, 200);
     assert_eq!(pipeline.count(&format!("uptime_hour WHERE hour = {}", hour(bad))), 1);
     assert_eq!(pipeline.audit().0, Some(0));
@@ -271,9 +277,7 @@ fn rows_are_summed_up_though_the_role_reads_old_snapshots_by_default() {
     let name = pipeline.name().to_owned();
     let _gone = Gone(name.clone());
     assert_eq!(set_up(&pipeline, &["--apply"]).code, Some(0));
-    pipeline
-        .database()
-        .run(&format!("ALTER ROLE {name}_ingest SET default_transaction_isolation = 'repeatable read'"));
+    pipeline.database().run(&format!("ALTER ROLE {name}_ingest SET default_transaction_isolation = 'repeatable read'"));
     store_at(&pipeline, &[noon(6)]);
     pipeline.database().run("UPDATE retention SET keep_days = 3");
     let keeper = keeper(&pipeline);

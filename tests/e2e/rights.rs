@@ -179,7 +179,11 @@ fn the_table_of_rights_in_the_docs_is_what_the_database_says() {
             let found = (rights_of(&scene.reader, &oid, &kind), rights_of(&scene.ingest, &oid, &kind));
             assert_eq!(documented.get(&name), Some(&found), "{name} in docs/PRODUCTION.md");
         }
-        assert_eq!(objects.len(), documented.len(), "an object in docs/PRODUCTION.md that is not there: {documented:?}");
+        assert_eq!(
+            objects.len(),
+            documented.len(),
+            "an object in docs/PRODUCTION.md that is not there: {documented:?}"
+        );
     }
 }
 
@@ -321,13 +325,24 @@ fn functions_that_note_moved_offsets_serve_their_table_only() {
          INSERT INTO other (topic, partition, next_offset) VALUES ('t', 0, 1)",
     );
     for (trigger, change) in [
-        ("AFTER UPDATE ON other FOR EACH ROW EXECUTE FUNCTION note_offset_jump('replay')", "UPDATE other SET next_offset = 2"),
-        ("BEFORE DELETE ON partition_offset FOR EACH ROW EXECUTE FUNCTION note_offset_jump('replay')", "DELETE FROM partition_offset"),
-        ("AFTER DELETE ON partition_offset FOR EACH ROW EXECUTE FUNCTION note_offset_jump()", "DELETE FROM partition_offset"),
+        (
+            "AFTER UPDATE ON other FOR EACH ROW EXECUTE FUNCTION note_offset_jump('replay')",
+            "UPDATE other SET next_offset = 2",
+        ),
+        (
+            "BEFORE DELETE ON partition_offset FOR EACH ROW EXECUTE FUNCTION note_offset_jump('replay')",
+            "DELETE FROM partition_offset",
+        ),
+        (
+            "AFTER DELETE ON partition_offset FOR EACH ROW EXECUTE FUNCTION note_offset_jump()",
+            "DELETE FROM partition_offset",
+        ),
         ("BEFORE TRUNCATE ON other EXECUTE FUNCTION note_offsets_gone()", "TRUNCATE other"),
         ("BEFORE DELETE ON partition_offset EXECUTE FUNCTION note_offsets_gone()", "DELETE FROM partition_offset"),
     ] {
-        owner.run("INSERT INTO partition_offset (topic, partition, next_offset) VALUES ('t', 0, 1) ON CONFLICT DO NOTHING");
+        owner.run(
+            "INSERT INTO partition_offset (topic, partition, next_offset) VALUES ('t', 0, 1) ON CONFLICT DO NOTHING",
+        );
         owner.run(&format!("CREATE TRIGGER misplaced {trigger}"));
         let error = owner.try_run(change).unwrap_err();
         assert!(error.as_db_error().unwrap().message().contains(" serves "), "{trigger}: {error:?}");
@@ -368,9 +383,13 @@ fn the_storing_user_drops_no_day_that_is_kept_or_not_summed_up() {
     ingest.run(&format!("INSERT INTO audit_day VALUES ('{day}'), ('{kept}')"));
     // As if it had been summed up, but with nothing, or not all, or another producer's numbers.
     refused(&mut ingest, &drop_it, "has 5 rows whose numbers are not summed up");
-    ingest.run(&format!("INSERT INTO audit_sum VALUES ('{day}', '00000000-0000-0000-0000-000000000008', '{{[1,9)}}', '{{}}')"));
+    ingest.run(&format!(
+        "INSERT INTO audit_sum VALUES ('{day}', '00000000-0000-0000-0000-000000000008', '{{[1,9)}}', '{{}}')"
+    ));
     refused(&mut ingest, &drop_it, "has 5 rows whose numbers are not summed up");
-    ingest.run(&format!("INSERT INTO audit_sum VALUES ('{day}', '00000000-0000-0000-0000-000000000007', '{{[1,5)}}', '{{}}')"));
+    ingest.run(&format!(
+        "INSERT INTO audit_sum VALUES ('{day}', '00000000-0000-0000-0000-000000000007', '{{[1,5)}}', '{{}}')"
+    ));
     refused(&mut ingest, &drop_it, "has 1 rows whose numbers are not summed up");
     refused(&mut ingest, &format!("BEGIN ISOLATION LEVEL REPEATABLE READ; {drop_it}"), "READ COMMITTED");
     refused(&mut ingest, &format!("SELECT drop_result_day('{kept}')"), "has recorded a retention of 90 days");

@@ -313,7 +313,9 @@ fn wrong_rights_and_versions_are_told_with_the_remedy_and_the_service_waits() {
     );
     tells(
         "INSERT INTO refinery_schema_history SELECT 100, 'later', applied_on, checksum FROM refinery_schema_history WHERE version = 6",
-        format!("{at}: version 100, made by a newer release; this one knows versions up to {newest}: run the newer release"),
+        format!(
+            "{at}: version 100, made by a newer release; this one knows versions up to {newest}: run the newer release"
+        ),
         "DELETE FROM refinery_schema_history WHERE version = 100",
     );
     tells(

@@ -66,7 +66,9 @@ pub(crate) fn run(context: &Context, args: &SetUpArgs) -> Result<Answer, Command
     }
     let mut inside = admin.clone();
     inside.url.set_path(config.url.path());
-    for line in set_up.apply(&admin, &inside, &passwords, &context.shutdown).map_err(|error| of_administrator(error.into()))? {
+    for line in
+        set_up.apply(&admin, &inside, &passwords, &context.shutdown).map_err(|error| of_administrator(error.into()))?
+    {
         print(&line)?;
     }
     Ok(Answer::Yes)

@@ -59,14 +59,6 @@ pub fn dropped(tx: &mut Tx<'_>, days: &[Date]) -> Result<Vec<Date>, StoreError> 
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Today in UTC, by the database's clock.
-///
-/// # Errors
-/// When the statement fails.
-pub fn today(tx: &mut Tx<'_>) -> Result<Date, StoreError> {
-    Ok(tx.query_one("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date", &[])?.try_get(0)?)
-}
-
 /// How many days are kept by `consumer.retention`, which is `configured`, and by what the owner has recorded. The owner
 /// records it; whoever else stores can drop no day that the owner keeps.
 ///

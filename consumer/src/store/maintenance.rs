@@ -44,6 +44,8 @@ pub struct Progress {
     pub oldest_unsummed_age: f64,
     /// Partitions of days to come.
     pub days_ahead: i64,
+    /// Today in UTC, by the database's clock.
+    pub today: Date,
 }
 
 /// Reads how far the housekeeping has come.
@@ -54,13 +56,19 @@ pub fn progress(tx: &mut Tx<'_>) -> Result<Progress, StoreError> {
     let row = tx.query_one(
         "SELECT coalesce(extract(epoch FROM m.succeeded_at), 0)::float8,
                 coalesce(extract(epoch FROM clock_timestamp() - h.oldest - interval '1 hour'), 0)::float8,
-                (SELECT count(*) FROM result_day WHERE day > (clock_timestamp() AT TIME ZONE 'UTC')::date)
-         FROM maintenance m, LATERAL (SELECT date_trunc('hour', now() - interval '2 minutes', 'UTC') AS present) p,
+                (SELECT count(*) FROM result_day WHERE day > t.today), t.today
+         FROM maintenance m, LATERAL (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today) t,
+              LATERAL (SELECT date_trunc('hour', now() - interval '2 minutes', 'UTC') AS present) p,
               LATERAL (SELECT least(CASE WHEN m.rolled_until < p.present THEN m.rolled_until END,
                                     (SELECT min(hour) FROM dirty_hour WHERE hour < p.present)) AS oldest) h",
         &[],
     )?;
-    Ok(Progress { succeeded_at: row.try_get(0)?, oldest_unsummed_age: row.try_get(1)?, days_ahead: row.try_get(2)? })
+    Ok(Progress {
+        succeeded_at: row.try_get(0)?,
+        oldest_unsummed_age: row.try_get(1)?,
+        days_ahead: row.try_get(2)?,
+        today: row.try_get(3)?,
+    })
 }
 
 /// Marks every hour that has passed since the last call, so that hours without any result are summed up too; not those

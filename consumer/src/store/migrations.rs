@@ -92,7 +92,8 @@ impl Store {
             "SET LOCAL search_path TO pg_catalog, pg_temp; SET LOCAL statement_timeout TO 0;
              SET LOCAL idle_in_transaction_session_timeout TO 0",
         )?;
-        let (ask, schema) = ("SELECT pg_try_advisory_xact_lock(hashtextextended('isitup migrate ' || $1, 0))", self.schema());
+        let (ask, schema) =
+            ("SELECT pg_try_advisory_xact_lock(hashtextextended('isitup migrate ' || $1, 0))", self.schema());
         let mut looks = 0;
         while !lock.query_one(ask, &[&schema.as_str()])?.try_get::<_, bool>(0)? {
             if looks % TURN_LOGGED_EVERY == 0 {
