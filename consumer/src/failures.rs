@@ -17,6 +17,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(900);
 /// How often what fails is logged again.
 const LOGGED_EVERY: Duration = Duration::from_secs(300);
 
+/// Longer than the housekeeping takes from one success to the next, by whichever consumer.
+const LONGEST_SILENCE: Duration = Duration::from_secs(2 * 3600);
+
 /// A part of the housekeeping that fails or succeeds by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Task {
@@ -106,6 +109,7 @@ pub(crate) struct Failures {
     tasks: BTreeMap<Task, Failure>,
     has_news: bool,
     logged: Option<Instant>,
+    success_age: Duration,
 }
 
 impl Failures {
@@ -147,6 +151,11 @@ impl Failures {
         self.has_news |= is_new;
     }
 
+    /// Notes how long ago a consumer last did all that was due; zero before the first time.
+    pub(crate) fn note_success(&mut self, age: Duration) {
+        self.success_age = age;
+    }
+
     /// Forgets tasks that there are no more, since another consumer has done them.
     pub(crate) fn retain(&mut self, is_left: impl Fn(Task) -> bool) {
         self.tasks.retain(|task, _| is_left(*task));
@@ -165,20 +174,33 @@ impl Failures {
     /// What is to be logged now: what fails, when a task has begun to, and every few minutes.
     pub(crate) fn line(&mut self, now: Instant) -> Option<String> {
         let is_due = self.has_news || self.logged.is_none_or(|last| now.duration_since(last) >= LOGGED_EVERY);
-        let line = self.describe(|_| is_due)?;
+        if !is_due {
+            return None;
+        }
+        let line = self.describe(|_| true)?;
         (self.has_news, self.logged) = (false, Some(now));
         Some(line)
     }
 
     fn describe(&self, is_meant: impl Fn(&Failure) -> bool) -> Option<String> {
         let meant = || self.tasks.iter().filter(|(_, failure)| is_meant(failure));
-        let (task, first) = meant().min_by_key(|(_, failure)| failure.first)?;
+        let Some((task, first)) = meant().min_by_key(|(_, failure)| failure.first) else { return self.silence() };
         let more = match meant().count() - 1 {
             0 => String::new(),
             more => format!(" (and {more} more tasks)"),
         };
         let since = first.since.strftime("%Y-%m-%dT%H:%M:%SZ");
         Some(format!("housekeeping failed since {since}: {task}: {}{more}", first.why))
+    }
+
+    /// What there is to say where nothing failed here, and yet no consumer succeeds: another one may have the turn.
+    fn silence(&self) -> Option<String> {
+        let minutes = self.success_age.as_secs() / 60;
+        (self.success_age >= LONGEST_SILENCE).then(|| {
+            format!(
+                "housekeeping was not completed by any consumer for {minutes} min: look into the other consumers' logs"
+            )
+        })
     }
 }
 
@@ -204,6 +226,16 @@ mod tests {
         assert!(failures.is_due(Task::FindDays, begin), "others are not held up");
         failures.succeeded(HOUR);
         assert!(failures.is_due(HOUR, begin) && failures.is_empty());
+    }
+
+    #[test]
+    fn housekeeping_that_no_consumer_completes_is_trouble() {
+        let (mut failures, now) = (Failures::default(), Instant::now());
+        failures.note_success(Duration::from_secs(7199));
+        assert_eq!(failures.trouble(now), None);
+        failures.note_success(Duration::from_secs(7260));
+        assert!(failures.trouble(now).unwrap().contains("for 121 min"));
+        assert!(failures.line(now).is_some() && failures.line(now).is_none());
     }
 
     #[test]

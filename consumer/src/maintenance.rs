@@ -105,6 +105,7 @@ impl Housekeeper<'_> {
         let mut tx = session.begin_durable()?;
         let progress = maintenance::progress(&mut tx)?;
         self.metrics.show_housekeeping(&progress);
+        failures.note_success(Duration::try_from_secs_f64(progress.success_age).unwrap_or_default());
         let is_ours = maintenance::take_turn(&mut tx, self.owner, TURN)?;
         tx.commit()?;
         drop(session);
@@ -114,7 +115,11 @@ impl Housekeeper<'_> {
             let mut round = Round { house: self, failures, shutdown, today: progress.today, is_complete: true };
             let done = round.keep(days_are_due);
             let is_complete = round.is_complete && !shutdown.is_triggered();
-            self.end_turn(done.is_ok() && is_complete && failures.is_empty())?;
+            let has_succeeded = done.is_ok() && is_complete && failures.is_empty();
+            self.end_turn(has_succeeded)?;
+            if has_succeeded {
+                failures.note_success(Duration::ZERO);
+            }
             done?;
         }
         Ok(is_ours)

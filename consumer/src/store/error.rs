@@ -81,14 +81,7 @@ impl StoreError {
     /// Whether it passes by itself.
     pub fn outlook(&self) -> Outlook {
         let Self::Sql(error) = self else { return Outlook::Broken };
-        let Some(state) = error.code() else { return Outlook::Passing };
-        match (state.code(), state.code().get(..2)) {
-            // A lock timeout, and a statement that was cancelled as it waited for too long.
-            ("55P03" | "57014", _) => Outlook::Waiting,
-            // Disk, memory and connections; the operator; input and output; a standby; conflicts of transactions.
-            ("25006", _) | (_, Some("40" | "53" | "57" | "58")) => Outlook::Passing,
-            _ => Outlook::Broken,
-        }
+        error.code().map_or(Outlook::Passing, outlook_of)
     }
 
     /// Whether the database itself could not be reached, as opposed to having refused.
@@ -114,6 +107,16 @@ fn fault_of(state: &SqlState) -> Fault {
         Fault::Slow
     } else {
         Fault::Away
+    }
+}
+
+fn outlook_of(state: &SqlState) -> Outlook {
+    match (state.code(), state.code().get(..2)) {
+        // A lock timeout, and a statement that was cancelled as it waited for too long.
+        ("55P03" | "57014", _) => Outlook::Waiting,
+        // Disk, memory and connections; the operator; input and output; a standby; conflicts of transactions.
+        ("25006", _) | (_, Some("40" | "53" | "57" | "58")) => Outlook::Passing,
+        _ => Outlook::Broken,
     }
 }
 
@@ -159,6 +162,23 @@ fn describe_refusal(error: &DbError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_told_from_what_needs_somebody() {
+        let outlook = |code| outlook_of(&SqlState::from_code(code));
+        for (code, expected) in [
+            ("23514", Outlook::Broken),
+            ("42501", Outlook::Broken),
+            ("54000", Outlook::Broken),
+            ("40P01", Outlook::Passing),
+            ("53100", Outlook::Passing),
+            ("57P01", Outlook::Passing),
+            ("55P03", Outlook::Waiting),
+            ("57014", Outlook::Waiting),
+        ] {
+            assert_eq!(outlook(code), expected, "{code}");
+        }
+    }
 
     #[test]
     fn bad_data_is_told_from_collisions_and_from_an_absent_server() {
