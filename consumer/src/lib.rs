@@ -11,6 +11,7 @@ mod commands;
 mod config;
 mod console;
 mod exit;
+mod failures;
 pub mod ingest;
 mod lease;
 mod maintenance;

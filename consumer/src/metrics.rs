@@ -12,10 +12,16 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::ingest::Written;
+use crate::store::maintenance::Progress;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartitionLabel {
     partition: i32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Step {
+    step: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -55,6 +61,31 @@ pub(crate) struct Metrics {
     /// For how long the lag of a partition has grown while nothing of it was stored, in seconds.
     pub store_silence: Gauge<f64, AtomicU64>,
     lag: Family<PartitionLabel, Gauge>,
+    housekeeping: Housekeeping,
+}
+
+/// What all consumers have done of the housekeeping, and what this one failed to do.
+#[derive(Clone, Debug, Default)]
+struct Housekeeping {
+    last_success: FloatGauge,
+    oldest_unsummed_hour_age: FloatGauge,
+    days_ahead: Gauge,
+    failures: Family<Step, Counter>,
+}
+
+type FloatGauge = Gauge<f64, AtomicU64>;
+
+impl Housekeeping {
+    fn register(&self, root: &mut Registry) {
+        let (name, help) =
+            ("last_success_timestamp_seconds", "When a consumer last did all of the housekeeping that was due");
+        root.register(format!("isitup_housekeeping_{name}"), help, self.last_success.clone());
+        let (name, help) = ("oldest_unsummed_hour_age_seconds", "Time since the end of the oldest hour not summed up");
+        root.register(format!("isitup_housekeeping_{name}"), help, self.oldest_unsummed_hour_age.clone());
+        root.register("isitup_housekeeping_days_ahead", "Partitions made for days to come", self.days_ahead.clone());
+        let help = "Tasks of the housekeeping that failed, by step";
+        root.register("isitup_housekeeping_failures", help, self.failures.clone());
+    }
 }
 
 impl Metrics {
@@ -86,6 +117,7 @@ impl Metrics {
             metrics.store_silence.clone(),
         );
         root.register("isitup_consumer_lag", "Messages not read yet, of the partitions held", metrics.lag.clone());
+        metrics.housekeeping.register(&mut root);
         (metrics, root)
     }
 
@@ -107,6 +139,7 @@ impl Metrics {
             store_batch: Histogram::new(STORE_SECONDS),
             store_silence: Gauge::default(),
             lag: Family::default(),
+            housekeeping: Housekeeping::default(),
         }
     }
 
@@ -120,6 +153,18 @@ impl Metrics {
         for reason in &written.gaps {
             self.count_gap(*reason);
         }
+    }
+
+    /// Shows how far the housekeeping has come.
+    pub(crate) fn show_housekeeping(&self, progress: &Progress) {
+        self.housekeeping.last_success.set(progress.succeeded_at);
+        self.housekeeping.oldest_unsummed_hour_age.set(progress.oldest_unsummed_age);
+        self.housekeeping.days_ahead.set(progress.days_ahead);
+    }
+
+    /// Counts a task of the housekeeping that failed.
+    pub(crate) fn count_housekeeping_failure(&self, step: &'static str) {
+        self.housekeeping.failures.get_or_create(&Step { step }).inc();
     }
 
     fn count_gap(&self, reason: GapReason) {
