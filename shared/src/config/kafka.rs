@@ -89,8 +89,8 @@ impl Scalar for Broker {
 
     fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
-        let well =
-            !host.is_empty() && !host.contains(['/', ' ', '@']) && port.parse::<u16>().is_ok_and(|port| port > 0);
+        let is_odd = |c: char| matches!(c, '/' | '@') || c.is_whitespace() || c.is_control();
+        let well = !host.is_empty() && !host.contains(is_odd) && port.parse::<u16>().is_ok_and(|port| port > 0);
         well.then(|| Self(text.to_owned()))
     }
 }

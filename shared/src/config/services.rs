@@ -124,7 +124,8 @@ impl Scalar for Reference {
 
     fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
-        let is_well = !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0);
+        let is_odd = |c: char| matches!(c, '/' | '@') || c.is_whitespace() || c.is_control();
+        let is_well = !host.is_empty() && !host.contains(is_odd) && port.parse::<u16>().is_ok_and(|port| port > 0);
         is_well.then(|| Self(text.to_owned()))
     }
 }

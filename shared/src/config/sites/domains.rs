@@ -10,7 +10,7 @@ use crate::config::{Entry, Section, shown};
 
 use super::contradictions::contradiction;
 use super::settings::{self, Place, Reader};
-use crate::site::label::{LABEL, LONGEST, is_label};
+use crate::site::label::{LABEL, LONGEST, has_credentials, is_label};
 use crate::site::target::Target;
 use crate::site::{Site, SiteSettings};
 
@@ -31,7 +31,7 @@ impl Layers {
         for (name, mut section) in root.sections("groups") {
             let path = section.path().to_owned();
             let place = Place { path: &path, kind: None };
-            if !is_label(&name) {
+            if !is_label(&name) || has_credentials(&name) {
                 reader.refuse(&section.place(), &path, format!("the name of a group: {LABEL}"));
             }
             if section.contains("group") {

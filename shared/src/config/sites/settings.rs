@@ -187,5 +187,5 @@ fn send(section: &mut Section, place: Place<'_>) -> Option<Arc<str>> {
 
 /// The group that `section` names.
 pub(super) fn group(section: &mut Section) -> Option<String> {
-    section.get_where("group", |text: &String| is_label(text), LABEL)
+    section.get_where("group", |text: &String| is_label(text) && !has_credentials(text), LABEL)
 }
