@@ -104,8 +104,8 @@ test-protections: deps ## take out each protection in turn and see the tests nam
 	tests/protections/run $(ONLY)
 
 # Needs a nightly compiler and cargo-fuzz; the targets stand in fuzz/, outside of the workspace.
-fuzz: ## throw random input at the checker and the configuration (TARGETS="response config" MINUTES=10)
-	@for target in $(or $(TARGETS),response config); do \
+fuzz: ## throw random input at checker, decoder and configuration (TARGETS="response config decode dns" MINUTES=10)
+	@for target in $(or $(TARGETS),response config decode dns); do \
 		mkdir -p fuzz/corpus/$$target && cp producer/tests/findings/$$target/* fuzz/corpus/$$target/ && \
 		$(CARGO) +nightly fuzz run $$target -- -dict=fuzz/$$target.dict -timeout=20 -rss_limit_mb=2048 \
 			-print_final_stats=1 -max_total_time=$$(($(or $(MINUTES),10) * 60)) || exit 1; \

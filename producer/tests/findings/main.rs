@@ -1,8 +1,10 @@
-//! What fuzzing found, and seeds for it: each file of `response/` and `config/` goes through the same check as in fuzz/.
+//! What fuzzing found, and seeds for it: each file of a folder here goes through the same check as in fuzz/.
 
 #![allow(clippy::unwrap_used, reason = "a helper that cannot do its work fails the test that called it")]
 
 mod config;
+mod decode;
+mod dns;
 mod response;
 
 use std::fs;
@@ -24,6 +26,16 @@ fn each_of(folder: &str, check: fn(&[u8])) {
 #[test]
 fn whatever_a_server_answers_the_check_ends_as_a_proper_event() {
     each_of("response", response::check);
+}
+
+#[test]
+fn whatever_a_name_server_answers_the_check_ends_as_a_proper_event() {
+    each_of("dns", dns::check);
+}
+
+#[test]
+fn whatever_a_message_holds_it_is_an_event_or_has_a_reason() {
+    each_of("decode", decode::check);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use isitup_producer::checker::{Checker, HttpVersion, TlsOptions, Transport, Trus
 use isitup_producer::site::{Expect, JsonExpectation, Pattern, Redirects, Site, SiteSettings};
 use isitup_producer::target::Target;
 use isitup_shared::config::{Format, Network, Scalar};
-use isitup_shared::event::{Body, Check, Draft, Sealer, decode};
+use isitup_shared::event::{Body, Check, Draft, LARGEST_EVENT, Sealer, decode, is_forbidden};
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
@@ -86,8 +86,12 @@ fn assert_is_proper(check: &Check, slot: UtcTime) {
     assert!(phases.iter().flatten().sum::<u64>() <= timings.total + 10, "{timings:?}");
     assert!(slot <= check.started_at && check.started_at <= check.finished_at);
     let body = Body::Check(Box::new(check.clone()));
-    let message = Sealer::new(Uuid::nil(), "fuzz").seal(&Draft::new(&body, Format::Json), 1);
-    assert_eq!(decode(&message).unwrap().body, body);
+    for format in [Format::Json, Format::Avro] {
+        let message = Sealer::new(Uuid::nil(), "fuzz").seal(&Draft::new(&body, format), 1);
+        assert!(message.len() <= LARGEST_EVENT, "{check:?}");
+        assert!(format == Format::Avro || !String::from_utf8_lossy(&message).chars().any(is_forbidden), "{check:?}");
+        assert_eq!(decode(&message).unwrap().body, body);
+    }
 }
 
 fn serve() -> SocketAddr {
