@@ -8,6 +8,7 @@ use isitup_shared::kafka::{KafkaError, OffsetRange, Receiver};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
 
+use crate::partition_rest::Resting;
 use crate::status::{Part, Status};
 use crate::waiting::Patience;
 
@@ -33,6 +34,8 @@ pub(crate) struct Console<'a> {
     pub status: &'a Status,
     /// Next offsets by partition.
     pub positions: BTreeMap<i32, i64>,
+    /// Partitions that could not be read.
+    pub resting: Resting,
 }
 
 enum Trouble {
@@ -54,6 +57,8 @@ impl Console<'_> {
                     self.status.well(Part::Kafka);
                     patience.succeeded();
                     retry.reset();
+                    let do_all_rest = self.positions.keys().all(|partition| self.resting.is_resting(*partition));
+                    shutdown.wait(self.resting.next_in().filter(|_| do_all_rest).unwrap_or_default());
                 }
                 Err(Trouble::Kafka(error)) => {
                     self.status.trouble(Part::Kafka, error.to_string());
@@ -71,11 +76,12 @@ impl Console<'_> {
         if self.positions.is_empty() {
             self.begin().map_err(Trouble::Kafka)?;
         }
-        let positions: Vec<(i32, i64)> = self.positions.iter().map(|(partition, next)| (*partition, *next)).collect();
-        let mut failure = None;
+        let awake = self.positions.iter().filter(|(partition, _)| !self.resting.is_resting(**partition));
+        let positions: Vec<(i32, i64)> = awake.map(|(partition, next)| (*partition, *next)).collect();
         for fetched in self.receiver.fetch(self.topic, &positions).map_err(Trouble::Kafka)? {
             match fetched.messages {
                 Ok(messages) => {
+                    self.resting.succeeded(fetched.partition, self.status);
                     for message in messages {
                         print(out, &message.value).map_err(Trouble::Output)?;
                         self.positions.insert(fetched.partition, message.offset + 1);
@@ -84,11 +90,10 @@ impl Console<'_> {
                 Err(KafkaError::OffsetOutOfRange | KafkaError::PerhapsAnotherTopic) => {
                     self.begin_again(fetched.partition).map_err(Trouble::Kafka)?;
                 }
-                Err(error) => failure = Some(error),
+                Err(error) => self.resting.failed(fetched.partition, &error, self.status),
             }
         }
-        out.flush().map_err(Trouble::Output)?;
-        failure.map_or(Ok(()), |error| Err(Trouble::Kafka(error)))
+        out.flush().map_err(Trouble::Output)
     }
 
     fn begin(&mut self) -> Result<(), KafkaError> {

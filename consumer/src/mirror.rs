@@ -63,14 +63,14 @@ impl Mirror<'_> {
     /// Says again and again that the lag grows while nothing is stored. On this thread, as the one that stores may be the one that hangs.
     fn tell_stall(&self, stalls: &mut OutageLog) {
         self.metrics.store_silence.set(self.status.progress.silence().as_secs_f64());
-        match self.status.progress.stall() {
-            Some(stall) => {
-                if stalls.failed(Instant::now(), "stalled").is_some() {
-                    log::warn!("{stall}; /health/ready names what else is known");
-                }
+        let Some(stall) = self.status.progress.stall() else {
+            if stalls.succeeded().is_some() {
+                log::info!("messages of all partitions held are stored again");
             }
-            None if stalls.succeeded().is_some() => log::info!("messages of all partitions held are stored again"),
-            None => {}
+            return;
+        };
+        if stalls.failed(Instant::now(), "stalled").is_some() {
+            log::warn!("{stall}; /health/ready names what else is known");
         }
     }
 

@@ -60,6 +60,7 @@ pub(crate) fn run(config: &Config, args: &RunArgs, shutdown: &Shutdown) -> anyho
                 from: args.from.unwrap_or_default(),
                 status: &status,
                 positions: BTreeMap::new(),
+                resting: Resting::default(),
             };
             scope.spawn(|| {
                 // A console that ends, ends the process: nobody would notice otherwise.

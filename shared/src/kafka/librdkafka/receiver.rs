@@ -17,6 +17,7 @@ use super::life::{Alive, Life};
 use super::settings::Settings;
 use super::{ASK_LIMIT, topics, trouble};
 use crate::config::{KafkaConfig, Security};
+use crate::outage_log::OutageLog;
 
 /// How long to wait for a first message.
 const WAIT: Duration = Duration::from_millis(500);
@@ -51,6 +52,8 @@ pub(in super::super) struct LibrdkafkaReceiver {
     ends: BTreeMap<i32, i64>,
     /// The id of the topic that is read, whichever client told it.
     topic_id: Option<String>,
+    /// Records that the library cannot read, of a partition that it does not name.
+    unreadable: OutageLog,
     /// Offsets that are being shown to the group, when that took too long.
     showing: Option<Showing>,
 }
@@ -76,6 +79,7 @@ impl LibrdkafkaReceiver {
             cursors: BTreeMap::new(),
             ends: BTreeMap::new(),
             topic_id: None,
+            unreadable: OutageLog::default(),
             showing: None,
         }
     }
@@ -144,6 +148,20 @@ impl LibrdkafkaReceiver {
                     Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange) => {
                         gathered.is_out_of_range = true;
                         break;
+                    }
+                    Some(
+                        code @ (RDKafkaErrorCode::BadMessage
+                        | RDKafkaErrorCode::BadCompression
+                        | RDKafkaErrorCode::NotImplemented
+                        | RDKafkaErrorCode::InvalidMessage
+                        | RDKafkaErrorCode::UnsupportedCompressionType),
+                    ) => {
+                        if self.unreadable.failed(Instant::now(), &code.to_string()).is_some() {
+                            log::warn!(
+                                "a partition holds a record that librdkafka cannot read, and stands still: {code}"
+                            );
+                        }
+                        continue;
                     }
                     // The context has kept what matters.
                     _ => continue,
