@@ -15,7 +15,6 @@ use crate::metrics::Metrics;
 use crate::status::{Part, Status};
 use crate::store::days::{self, Attachment, OldPartition};
 use crate::store::{Fault, Outlook, Session, Store, StoreError, maintenance};
-use crate::waiting::Patience;
 
 /// How often hours and days are summed up.
 const SUMS: Duration = Duration::from_secs(30);
@@ -57,7 +56,6 @@ pub(crate) struct Housekeeper<'a> {
 impl Housekeeper<'_> {
     /// Keeps house until the shutdown.
     pub(crate) fn run(&self, shutdown: &Shutdown) {
-        let mut patience = Patience::new("PostgreSQL to keep house");
         let mut failures = Failures::default();
         let mut last_days: Option<Instant> = None;
         let _pulse = self.status.housekeeper.begin();
@@ -67,15 +65,12 @@ impl Housekeeper<'_> {
             let days_are_due = last_days.is_none_or(|last| last.elapsed() >= DAYS) || failures.is_hourly_due(now);
             match self.turn(days_are_due, &mut failures, shutdown) {
                 Ok(took_turn) => {
-                    patience.succeeded();
                     if days_are_due && took_turn {
                         last_days = Some(now);
                     }
                 }
                 Err(_) if shutdown.is_triggered() => {}
-                Err(error) if error.is_unreachable() => patience.failed(&error),
                 Err(error) => {
-                    patience.succeeded();
                     self.metrics.count_housekeeping_failure(Task::Turn.step());
                     failures.failed(Task::Turn, &error, Instant::now());
                 }

@@ -9,7 +9,7 @@ use isitup_shared::time::UtcTime;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::harness::{Database, Pipeline, Service, eventually, site, within};
+use crate::harness::{Database, PgBouncer, Pipeline, Service, eventually, shared_servers, site, within};
 use crate::migration::as_the_release_before;
 use crate::setup_database::{Gone, as_ingest, set_up, url_of};
 
@@ -209,8 +209,17 @@ fn ends_in_time(service: Service) {
 
 #[test]
 fn a_consumer_ends_though_its_housekeeping_sums_for_long() {
-    let pipeline = Pipeline::new("long_sum");
-    store_at(&pipeline, &[noon(1)]);
+    ends_while_it_sums(&Pipeline::new("long_sum"));
+}
+
+#[test]
+fn a_consumer_behind_a_pooler_ends_though_its_housekeeping_sums_for_long() {
+    let pooler = PgBouncer::before(shared_servers().postgres_url());
+    ends_while_it_sums(&Pipeline::new("long_sum_pooled").postgres_url(pooler.url()));
+}
+
+fn ends_while_it_sums(pipeline: &Pipeline<'_>) {
+    store_at(pipeline, &[noon(1)]);
     let mut database = pipeline.database();
     database.run(&format!(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(3600); RETURN NEW; END';
@@ -219,7 +228,7 @@ fn a_consumer_ends_though_its_housekeeping_sums_for_long() {
          ON CONFLICT (hour, partition) DO UPDATE SET marked_at = '-infinity'",
         UtcTime::from_micros(noon(1))
     ));
-    let consumer = keeper(&pipeline);
+    let consumer = keeper(pipeline);
     eventually("it sums up", || runs(&mut database, "INSERT INTO uptime_hour"));
     ends_in_time(consumer);
     assert_eq!(pipeline.count("maintenance WHERE owner IS NULL"), 1, "the turn is given back");

@@ -116,7 +116,7 @@ impl Connector {
 
     /// What cancels the statements of a connection of ours.
     pub(super) fn canceller(&self, client: &Client) -> Canceller {
-        Canceller::new(client.cancel_token(), self.watch.with(AnswerLimit::new(CANCEL_LIMIT)))
+        Canceller::new(client.cancel_token(), self.watch.for_cancelling(AnswerLimit::new(CANCEL_LIMIT)))
     }
 
     fn connect_by(&self, config: &Config, limit: &AnswerLimit) -> Result<Client, StoreError> {

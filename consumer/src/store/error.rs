@@ -126,8 +126,11 @@ impl StoreError {
 
     /// Whether it passes by itself.
     pub fn outlook(&self) -> Outlook {
-        let Self::Sql(error) = self else { return Outlook::Broken };
-        error.code().map_or(Outlook::Passing, outlook_of)
+        match self {
+            Self::Sql(error) => error.code().map_or(Outlook::Passing, outlook_of),
+            Self::Unreachable(_) => Outlook::Passing,
+            Self::Refused(_) | Self::Migration(_) | Self::NotReady(_) => Outlook::Broken,
+        }
     }
 
     /// Whether the database itself could not be reached, as opposed to having refused.

@@ -15,9 +15,9 @@ use super::{StoreError, Tx};
 /// When the statement fails.
 pub fn take_turn(tx: &mut Tx<'_>, owner: Uuid, hold: Duration) -> Result<bool, StoreError> {
     let taken = tx.execute(
-        "UPDATE maintenance SET owner = $1, expires_at = clock_timestamp() + $2 * interval '1 s'
+        "UPDATE maintenance SET owner = $1, expires_at = clock_timestamp() + $2::float8 * interval '1 s'
          WHERE owner IS NULL OR owner = $1 OR expires_at < clock_timestamp()
-            OR expires_at > clock_timestamp() + 2 * $2 * interval '1 s'",
+            OR expires_at > clock_timestamp() + 2 * $2::float8 * interval '1 s'",
         &[&owner, &hold.as_secs_f64()],
     )?;
     Ok(taken == 1)
