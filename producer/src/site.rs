@@ -3,6 +3,7 @@
 
 mod expect;
 mod maintenance;
+mod pattern;
 mod request;
 
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use crate::checker::Transport;
 use crate::endpoint::Endpoint;
 use crate::target::Target;
 
-pub use expect::{DnsCode, DnsCodes, Expect, JsonExpectation, Pattern, StatusRange, StatusSet};
+pub use expect::{DnsCode, DnsCodes, Expect, JsonExpectation, StatusRange, StatusSet};
 pub use maintenance::{Weekly, Window};
+pub use pattern::{Late, Pattern, Searches};
 pub use request::{ConnectTo, IpFamily, Redirects, Request, Route};
 pub(crate) use request::{FollowRedirects, NameServer};
 

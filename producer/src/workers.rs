@@ -1,7 +1,7 @@
 //! The pool of threads that check sites: grown as needed, each with a checker of its own, joined at the end.
 //!
-//! Two lanes share the threads. A site that recently timed out waits in the slow lane, which never takes all of them,
-//! so that black holes starve nobody.
+//! Two lanes share the threads. A site whose last check timed out or took long waits in the slow lane, which never takes all of
+//! them, so that black holes starve nobody.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicUsize, Ordering};
@@ -25,6 +25,10 @@ const MOST_WAITING: usize = 1024;
 const IDLE: Duration = Duration::from_secs(30);
 /// Threads with nothing to do that a lane keeps, beside half as many as are busy, for the next burst.
 const SPARE: usize = 16;
+/// A check that takes longer is slow, whatever came of it: it holds a thread that others wait for.
+const SLOW: Duration = Duration::from_secs(1);
+/// After the system refused a thread, the next one is asked for this much later.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 /// A check needs little stack; hundreds of threads need little each.
 const STACK: usize = 512 << 10;
 
@@ -133,6 +137,8 @@ struct Pool {
     most: usize,
     threads: AtomicUsize,
     handles: Mutex<Vec<JoinHandle<()>>>,
+    /// When the system last refused a thread.
+    refused_at: Mutex<Option<Instant>>,
     trust: Trust,
     jury: Jury,
     intake: Mutex<Option<Intake>>,
@@ -146,6 +152,7 @@ impl Workers {
             most,
             threads: AtomicUsize::new(0),
             handles: Mutex::new(Vec::new()),
+            refused_at: Mutex::new(None),
             trust,
             jury,
             intake: Mutex::new(Some(intake)),
@@ -200,7 +207,7 @@ impl Lane {
         let all = self.threads.all.load(Ordering::Relaxed);
         let is_enough = self.waiting.len() <= self.threads.idle.load(Ordering::Relaxed);
         let is_full = all >= self.most || shared.threads.load(Ordering::Relaxed) >= shared.most;
-        if is_enough || (is_full && all > 0) {
+        if is_enough || ((is_full || shared.was_refused()) && all > 0) {
             return;
         }
         let Some(intake) = shared.intake.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return };
@@ -218,10 +225,20 @@ impl Lane {
             Ok(handle) => handles.push(handle),
             Err(error) => {
                 self.threads.all.fetch_sub(1, Ordering::Relaxed);
-                shared.threads.fetch_sub(1, Ordering::Relaxed);
-                log::error!("no more worker threads can be started: {error}");
+                let threads = shared.threads.fetch_sub(1, Ordering::Relaxed) - 1;
+                *shared.refused_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                log::error!(
+                    "the system gives no more than {threads} worker threads: {error}; raise its limit of threads"
+                );
             }
         }
+    }
+}
+
+impl Pool {
+    fn was_refused(&self) -> bool {
+        let refused_at = *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner);
+        refused_at.is_some_and(|at| at.elapsed() < REFUSED_PAUSE)
     }
 }
 
@@ -290,8 +307,9 @@ impl Worker<'_> {
 
 /// Whether the site's next check belongs in the slow lane.
 fn is_slow(check: &Check) -> bool {
-    check
+    let has_timed_out = check
         .outcome
         .failure()
-        .is_some_and(|failure| matches!(failure.kind, FailureKind::Timeout | FailureKind::ConnectTimeout))
+        .is_some_and(|failure| matches!(failure.kind, FailureKind::Timeout | FailureKind::ConnectTimeout));
+    has_timed_out || Duration::from_micros(check.timings_us.total) > SLOW
 }

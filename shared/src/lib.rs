@@ -8,6 +8,7 @@ pub mod event;
 pub mod heartbeat;
 pub mod http;
 pub mod kafka;
+pub mod limits;
 pub mod logging;
 pub mod percent;
 pub mod prerequisites;
