@@ -9,7 +9,6 @@ use std::fmt;
 use isitup_shared::limits::{Limit, Limits};
 
 use crate::checker::Transport;
-use crate::config::Settings;
 use crate::endpoint::Endpoint;
 use crate::site::{Pattern, Site};
 
@@ -140,9 +139,9 @@ impl fmt::Display for Shortage {
 }
 
 impl Capacity {
-    /// What fits for `settings` into the limits of this process.
-    pub fn of(settings: &Settings) -> Self {
-        Self::within(settings.producer.workers as u64, &Load::of(&settings.sites), &Limits::of_process())
+    /// What fits of `workers` for `sites` into the limits of this process.
+    pub fn of(workers: usize, sites: &[Site]) -> Self {
+        Self::within(workers as u64, &Load::of(sites), &Limits::of_process())
     }
 
     fn within(configured: u64, load: &Load, limits: &Limits) -> Self {

@@ -75,7 +75,7 @@ pub fn run(file: Option<PathBuf>, mut settings: Settings, shutdown: &Shutdown) -
     // A limit on the size of files is to be an error of the file system like any other, not the end of the process.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).context("setting up signals")?;
     limits::raise_open_files();
-    let capacity = Capacity::of(&settings);
+    let capacity = Capacity::of(settings.producer.workers, &settings.sites);
     for shortage in &capacity.shortages {
         log::warn!("{shortage}");
     }

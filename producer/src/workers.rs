@@ -122,7 +122,7 @@ struct Lane {
     jobs: Sender<Job>,
     waiting: Receiver<Job>,
     threads: Arc<LaneThreads>,
-    most: usize,
+    most: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -134,7 +134,7 @@ struct LaneThreads {
 /// What all threads share.
 #[derive(Debug)]
 struct Pool {
-    most: usize,
+    most: AtomicUsize,
     threads: AtomicUsize,
     handles: Mutex<Vec<JoinHandle<()>>>,
     /// When the system last refused a thread.
@@ -149,7 +149,7 @@ impl Workers {
     /// A pool of at most `most` threads, which give their results to `intake`. Threads start as checks come.
     pub fn new(most: usize, trust: Trust, jury: Jury, intake: Intake, metrics: Metrics) -> Self {
         let shared = Arc::new(Pool {
-            most,
+            most: AtomicUsize::new(most),
             threads: AtomicUsize::new(0),
             handles: Mutex::new(Vec::new()),
             refused_at: Mutex::new(None),
@@ -158,7 +158,16 @@ impl Workers {
             intake: Mutex::new(Some(intake)),
             metrics,
         });
-        Self { fast: Lane::new(most), slow: Lane::new((most * 3 / 4).max(1)), shared }
+        let workers = Self { fast: Lane::new(), slow: Lane::new(), shared };
+        workers.bound(most);
+        workers
+    }
+
+    /// Allows at most `most` threads from now on. Threads beyond that end when they have nothing to do.
+    pub fn bound(&self, most: usize) {
+        self.shared.most.store(most, Ordering::Relaxed);
+        self.fast.most.store(most.max(1), Ordering::Relaxed);
+        self.slow.most.store((most * 3 / 4).max(1), Ordering::Relaxed);
     }
 
     /// Hands over the check of `state` for `slot`. Never waits.
@@ -197,16 +206,17 @@ impl Workers {
 }
 
 impl Lane {
-    fn new(most: usize) -> Self {
+    fn new() -> Self {
         let (jobs, waiting) = bounded(MOST_WAITING);
-        Self { jobs, waiting, threads: Arc::new(LaneThreads::default()), most: most.max(1) }
+        Self { jobs, waiting, threads: Arc::new(LaneThreads::default()), most: AtomicUsize::new(1) }
     }
 
     /// Starts a thread when more checks wait than threads are free.
     fn grow(&self, shared: &Arc<Pool>) {
         let all = self.threads.all.load(Ordering::Relaxed);
         let is_enough = self.waiting.len() <= self.threads.idle.load(Ordering::Relaxed);
-        let is_full = all >= self.most || shared.threads.load(Ordering::Relaxed) >= shared.most;
+        let most = (self.most.load(Ordering::Relaxed), shared.most.load(Ordering::Relaxed));
+        let is_full = all >= most.0 || shared.threads.load(Ordering::Relaxed) >= most.1;
         if is_enough || ((is_full || shared.was_refused()) && all > 0) {
             return;
         }

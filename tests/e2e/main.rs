@@ -43,6 +43,7 @@ mod power_loss;
 mod producer_crash;
 mod rejected;
 mod reload;
+mod resources;
 mod secrets;
 mod setup_database;
 mod spool_faults;

@@ -72,16 +72,15 @@ impl Findings {
             match header(headers, name, pattern, judging) {
                 Ok(None) => {}
                 Ok(Some(detail)) => self.miss(Which::Header(index), FailureKind::BodyMismatch, detail),
-                Err(Late) => return self.judged_late(&format!("the header {name}"), judging),
+                Err(Late) => return self.judged_late(&format!("the header {name} could not be searched"), judging),
             }
         }
         self.is_head_judged = true;
     }
 
-    /// The deadline passed while `what` was judged.
+    /// The deadline passed while something was judged.
     fn judged_late(&mut self, what: &str, judging: &Judging<'_>) {
-        let within = words::duration(judging.timeout);
-        self.fail(FailureKind::Timeout, format!("{what} could not be searched within {within}"));
+        self.fail(FailureKind::Timeout, format!("{what} within {}", words::duration(judging.timeout)));
     }
 
     /// Judges the whole text of a body.
@@ -92,7 +91,8 @@ impl Findings {
         for (pattern, which, is_wanted) in patterns {
             let Some(pattern) = pattern else { continue };
             let Ok(is_there) = judging.is_in(pattern, text) else {
-                return self.judged_late(&format!("the body for {:?}", short(pattern.as_str())), judging);
+                let what = format!("the body could not be searched for {:?}", short(pattern.as_str()));
+                return self.judged_late(&what, judging);
             };
             let is_met = is_there == is_wanted;
             is_matched = Some(is_matched.unwrap_or(true) && is_met);
@@ -104,7 +104,7 @@ impl Findings {
         }
         self.body_matched = is_matched;
         if self.judge_json(expect, text, judging).is_err() {
-            return self.judged_late("the JSON body", judging);
+            return self.judged_late("the JSON body could not be read", judging);
         }
         self.is_text_judged = true;
     }

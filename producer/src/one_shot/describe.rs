@@ -56,7 +56,7 @@ impl Load {
 pub(crate) fn describe(settings: &Settings, telling: Telling) -> u8 {
     let load = Load::of(&settings.sites);
     let mut warnings = warnings(settings);
-    let capacity = Capacity::of(settings);
+    let capacity = Capacity::of(settings.producer.workers, &settings.sites);
     warnings.extend(capacity.shortages.iter().map(|shortage| Warning::general(shortage.to_string())));
     if load.most_threads > settings.producer.workers as f64 {
         warnings.push(Warning::general(format!(
