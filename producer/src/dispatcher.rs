@@ -84,6 +84,8 @@ pub struct Reload {
     pub sites: Vec<Site>,
     /// Hash of the whole set.
     pub config_hash: String,
+    /// The most workers that fit for them.
+    pub workers: usize,
 }
 
 impl Dispatcher {
@@ -206,6 +208,8 @@ impl Dispatcher {
     /// the new one. An unchanged site keeps its state, and its phase in any case.
     fn reload(&mut self, reload: Reload) {
         self.begin_due();
+        self.workers.bound(reload.workers);
+        self.metrics.workers_limit.set(i64::try_from(reload.workers).unwrap_or(i64::MAX));
         let mut known: HashMap<Arc<str>, Arc<SiteState>> =
             self.sites.drain(..).map(|state| (Arc::clone(&state.site.name), state)).collect();
         let taken_up = |site: Site| match known.remove(&site.name) {

@@ -3,6 +3,7 @@
 //! This file is the wiring only. A result's way: [`schedule`] -> [`dispatcher`] -> [`workers`] -> [`checker`] ->
 //! [`spool`] -> [`publisher`].
 
+pub mod capacity;
 pub mod checker;
 pub mod cli;
 pub mod clock;
@@ -33,11 +34,13 @@ use anyhow::Context;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use isitup_shared::heartbeat::Heartbeat;
 use isitup_shared::http::{self, Health};
+use isitup_shared::limits;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::supervision;
 use prometheus_client::registry::Registry;
 use signal_hook::consts::SIGXFSZ;
 
+use capacity::Capacity;
 use checker::Trust;
 use config::Settings;
 use dispatcher::{Before, Dispatcher, Identification};
@@ -78,9 +81,17 @@ pub fn run(
 ) -> anyhow::Result<()> {
     // A limit on the size of files is to be an error of the file system like any other, not the end of the process.
     signal_hook::flag::register(SIGXFSZ, Arc::default()).context("setting up signals")?;
+    limits::raise_open_files();
+    let capacity = Capacity::of(settings.producer.workers, &settings.sites);
+    for shortage in &capacity.shortages {
+        log::warn!("{shortage}");
+    }
     let mut registry = Registry::default();
     let metrics = Metrics::new(&mut registry);
-    let trust = Trust::system().context("reading the trusted certificates")?.denying(&settings.producer.deny_networks);
+    let trust = Trust::system()
+        .context("reading the trusted certificates")?
+        .denying(&settings.producer.deny_networks)
+        .bounded(capacity.lookups, capacity.bodies);
     let spool = Spool::open(&settings.producer.spool, &settings.producer.location, settings.kafka.format)?;
     let (before, producer_id) = (Before { settled: spool.settled, last: spool.last_accepted }, spool.producer_id);
     for gap in &spool.declared {
@@ -101,21 +112,17 @@ pub fn run(
         publisher: publisher_heart.clone(),
         progress: progress.clone(),
     });
-    metrics.workers_limit.set(i64::try_from(settings.producer.workers).unwrap_or(i64::MAX));
+    metrics.workers_limit.set(i64::try_from(capacity.workers).unwrap_or(i64::MAX));
     let listen = settings.producer.listen;
     http::serve(listen, Arc::clone(&health) as Arc<dyn Health>, registry)
         .with_context(|| format!("producer.listen: {listen} cannot be listened on; free it or set another address"))?;
 
     let identification =
         Identification { config_hash: settings.config_hash.clone(), site_count: settings.sites.len() as u64 };
-    log::info!(
-        "producer {producer_id} checks {} sites with up to {} threads",
-        settings.sites.len(),
-        settings.producer.workers
-    );
+    log::info!("producer {producer_id} checks {} sites with up to {} threads", settings.sites.len(), capacity.workers);
     let sites = mem::take(&mut settings.sites).into_iter().map(|site| Arc::new(SiteState::new(site))).collect();
     let jury = Jury::new(Reference::new(&trust, settings.producer.reference.clone()), shutdown.clone());
-    let workers = Workers::new(settings.producer.workers, trust, jury, intake.clone(), metrics.clone());
+    let workers = Workers::new(capacity.workers, trust, jury, intake.clone(), metrics.clone());
     let kafka = settings.kafka.clone();
     let reloads =
         Watch::start(file, settings, metrics.clone(), hangups, shutdown).context("watching the configuration")?;

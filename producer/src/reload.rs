@@ -18,6 +18,7 @@ use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::supervision;
 
+use crate::capacity::Capacity;
 use crate::config::Settings;
 use crate::dispatcher::Reload;
 use crate::metrics::Metrics;
@@ -31,6 +32,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Watches the configuration of a producer.
 pub struct Watch {
     file: Option<PathBuf>,
+    /// The workers that were configured at the start.
+    workers: usize,
     /// What was read last, without the sites, and what it was read from.
     settings: Settings,
     seen: State,
@@ -55,7 +58,8 @@ impl Watch {
     ) -> io::Result<Receiver<Reload>> {
         let (reloads, receiver) = bounded(1);
         let seen = State::of(file.as_deref(), &settings.sources);
-        let mut watch = Self { file, settings, seen, is_asked, reloads, metrics };
+        let workers = settings.producer.workers;
+        let mut watch = Self { file, workers, settings, seen, is_asked, reloads, metrics };
         let shutdown = shutdown.clone();
         thread::Builder::new().name("configuration".into()).spawn(move || watch.run(&shutdown))?;
         Ok(receiver)
@@ -91,8 +95,10 @@ impl Watch {
             Ok(mut settings) => {
                 self.tell_what_must_wait(&settings);
                 self.metrics.count_reload(true);
+                let capacity = Capacity::of(self.workers, &settings.sites);
+                capacity.shortages.iter().for_each(|shortage| log::warn!("{shortage}"));
                 let sites = mem::take(&mut settings.sites);
-                let reload = Reload { sites, config_hash: settings.config_hash.clone() };
+                let reload = Reload { sites, config_hash: settings.config_hash.clone(), workers: capacity.workers };
                 // The dispatcher takes it within a second; when it is gone, so is the need.
                 let _ = self.reloads.send(reload);
                 self.settings = settings;

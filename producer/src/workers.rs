@@ -1,7 +1,7 @@
 //! The pool of threads that check sites: grown as needed, each with a checker of its own, joined at the end.
 //!
-//! Two lanes share the threads. A site that recently timed out waits in the slow lane, which never takes all of them,
-//! so that black holes starve nobody.
+//! Two lanes share the threads. A site whose last check timed out or took long waits in the slow lane, which never takes all of
+//! them, so that black holes starve nobody.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicUsize, Ordering};
@@ -25,6 +25,10 @@ const MOST_WAITING: usize = 1024;
 const IDLE: Duration = Duration::from_secs(30);
 /// Threads with nothing to do that a lane keeps, beside half as many as are busy, for the next burst.
 const SPARE: usize = 16;
+/// A check that takes longer is slow, whatever came of it: it holds a thread that others wait for.
+const SLOW: Duration = Duration::from_secs(1);
+/// After the system refused a thread, the next one is asked for this much later.
+const REFUSED_PAUSE: Duration = Duration::from_secs(10);
 /// A check needs little stack; hundreds of threads need little each.
 const STACK: usize = 512 << 10;
 
@@ -118,7 +122,7 @@ struct Lane {
     jobs: Sender<Job>,
     waiting: Receiver<Job>,
     threads: Arc<LaneThreads>,
-    most: usize,
+    most: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -130,9 +134,11 @@ struct LaneThreads {
 /// What all threads share.
 #[derive(Debug)]
 struct Pool {
-    most: usize,
+    most: AtomicUsize,
     threads: AtomicUsize,
     handles: Mutex<Vec<JoinHandle<()>>>,
+    /// When the system last refused a thread.
+    refused_at: Mutex<Option<Instant>>,
     trust: Trust,
     jury: Jury,
     intake: Mutex<Option<Intake>>,
@@ -143,15 +149,25 @@ impl Workers {
     /// A pool of at most `most` threads, which give their results to `intake`. Threads start as checks come.
     pub fn new(most: usize, trust: Trust, jury: Jury, intake: Intake, metrics: Metrics) -> Self {
         let shared = Arc::new(Pool {
-            most,
+            most: AtomicUsize::new(most),
             threads: AtomicUsize::new(0),
             handles: Mutex::new(Vec::new()),
+            refused_at: Mutex::new(None),
             trust,
             jury,
             intake: Mutex::new(Some(intake)),
             metrics,
         });
-        Self { fast: Lane::new(most), slow: Lane::new((most * 3 / 4).max(1)), shared }
+        let workers = Self { fast: Lane::new(), slow: Lane::new(), shared };
+        workers.bound(most);
+        workers
+    }
+
+    /// Allows at most `most` threads from now on. Threads beyond that end when they have nothing to do.
+    pub fn bound(&self, most: usize) {
+        self.shared.most.store(most, Ordering::Relaxed);
+        self.fast.most.store(most.max(1), Ordering::Relaxed);
+        self.slow.most.store((most * 3 / 4).max(1), Ordering::Relaxed);
     }
 
     /// Hands over the check of `state` for `slot`. Never waits.
@@ -190,17 +206,18 @@ impl Workers {
 }
 
 impl Lane {
-    fn new(most: usize) -> Self {
+    fn new() -> Self {
         let (jobs, waiting) = bounded(MOST_WAITING);
-        Self { jobs, waiting, threads: Arc::new(LaneThreads::default()), most: most.max(1) }
+        Self { jobs, waiting, threads: Arc::new(LaneThreads::default()), most: AtomicUsize::new(1) }
     }
 
     /// Starts a thread when more checks wait than threads are free.
     fn grow(&self, shared: &Arc<Pool>) {
         let all = self.threads.all.load(Ordering::Relaxed);
         let is_enough = self.waiting.len() <= self.threads.idle.load(Ordering::Relaxed);
-        let is_full = all >= self.most || shared.threads.load(Ordering::Relaxed) >= shared.most;
-        if is_enough || (is_full && all > 0) {
+        let most = (self.most.load(Ordering::Relaxed), shared.most.load(Ordering::Relaxed));
+        let is_full = all >= most.0 || shared.threads.load(Ordering::Relaxed) >= most.1;
+        if is_enough || ((is_full || shared.was_refused()) && all > 0) {
             return;
         }
         let Some(intake) = shared.intake.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return };
@@ -218,10 +235,20 @@ impl Lane {
             Ok(handle) => handles.push(handle),
             Err(error) => {
                 self.threads.all.fetch_sub(1, Ordering::Relaxed);
-                shared.threads.fetch_sub(1, Ordering::Relaxed);
-                log::error!("no more worker threads can be started: {error}");
+                let threads = shared.threads.fetch_sub(1, Ordering::Relaxed) - 1;
+                *shared.refused_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                log::error!(
+                    "the system gives no more than {threads} worker threads: {error}; raise its limit of threads"
+                );
             }
         }
+    }
+}
+
+impl Pool {
+    fn was_refused(&self) -> bool {
+        let refused_at = *self.refused_at.lock().unwrap_or_else(PoisonError::into_inner);
+        refused_at.is_some_and(|at| at.elapsed() < REFUSED_PAUSE)
     }
 }
 
@@ -290,8 +317,9 @@ impl Worker<'_> {
 
 /// Whether the site's next check belongs in the slow lane.
 fn is_slow(check: &Check) -> bool {
-    check
+    let has_timed_out = check
         .outcome
         .failure()
-        .is_some_and(|failure| matches!(failure.kind, FailureKind::Timeout | FailureKind::ConnectTimeout))
+        .is_some_and(|failure| matches!(failure.kind, FailureKind::Timeout | FailureKind::ConnectTimeout));
+    has_timed_out || Duration::from_micros(check.timings_us.total) > SLOW
 }

@@ -1,5 +1,9 @@
 //! `/health/live`, `/health/ready` and `/metrics`, served on a thread of their own.
 
+mod server;
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -49,12 +53,9 @@ pub fn serve(listen: SocketAddr, health: Arc<dyn Health>, registry: Registry) ->
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
     thread::Builder::new().name("http".into()).spawn(move || {
         runtime.block_on(async {
-            let served = match tokio::net::TcpListener::from_std(listener) {
-                Ok(listener) => axum::serve(listener, routes(health, registry)).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = served {
-                log::error!("health and metrics are no longer served: {error}");
+            match tokio::net::TcpListener::from_std(listener) {
+                Ok(listener) => server::serve(listener, routes(health, registry)).await,
+                Err(error) => log::error!("health and metrics are not served: {error}"),
             }
         });
     })?;

@@ -9,6 +9,7 @@ pub mod exposition;
 pub mod heartbeat;
 pub mod http;
 pub mod kafka;
+pub mod limits;
 pub mod logging;
 pub mod outage_log;
 pub mod percent;

@@ -46,6 +46,7 @@ mod power_loss;
 mod producer_crash;
 mod rejected;
 mod reload;
+mod resources;
 mod rights;
 mod secrets;
 mod setup_database;

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use encoding_rs::{Encoding, UTF_8};
@@ -13,11 +14,47 @@ const CHUNK: usize = 16 * 1024;
 /// A body buffer that grew beyond this is given back after the check: hundreds of workers keep one each.
 const KEPT: usize = 64 * 1024;
 
+/// Memory is asked for in pieces of this size.
+const PIECE: u64 = 256 * 1024;
+/// A text that is decoded takes as much again, or more, beside its bytes.
+const PER_BYTE: u64 = 2;
+
+/// The memory that the bodies of all checkers may take together. Hundreds of sites that send all that is allowed, slowly, would
+/// take more than the process has.
+#[derive(Clone, Debug)]
+pub(super) struct BodyMemory(Arc<(AtomicU64, u64)>);
+
+impl BodyMemory {
+    /// At most `most` bytes.
+    pub(super) fn new(most: u64) -> Self {
+        Self(Arc::new((AtomicU64::new(0), most)))
+    }
+
+    fn take(&self, bytes: u64) -> bool {
+        let (used, most) = &*self.0;
+        let more = |used: u64| used.checked_add(bytes).filter(|sum| sum <= most);
+        used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.0.0.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Default for BodyMemory {
+    fn default() -> Self {
+        Self::new(u64::MAX)
+    }
+}
+
 /// Buffers that one checker uses again and again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Buffers {
     chunk: Vec<u8>,
     body: Vec<u8>,
+    memory: BodyMemory,
+    /// Taken of the memory.
+    taken: u64,
 }
 
 /// Why a body was not read to its end.
@@ -27,11 +64,31 @@ pub(super) enum Unread {
     TooLarge,
     /// The deadline passed.
     Late,
+    /// This machine has no memory for it.
+    NoMemory,
     /// It broke off.
     Broken(io::Error),
 }
 
 impl Buffers {
+    /// Buffers that take what is large of `memory`.
+    pub(super) fn new(memory: &BodyMemory) -> Self {
+        Self { chunk: Vec::new(), body: Vec::new(), memory: memory.clone(), taken: 0 }
+    }
+
+    /// Whether there is memory for a body of `size` bytes.
+    fn has_room(&mut self, size: u64) -> bool {
+        // What each checker keeps in any case is counted with it.
+        let needed = size.saturating_sub(KEPT as u64) * PER_BYTE;
+        if needed <= self.taken {
+            return true;
+        }
+        let more = (needed - self.taken).next_multiple_of(PIECE);
+        let has_room = self.memory.take(more);
+        self.taken += if has_room { more } else { 0 };
+        has_room
+    }
+
     /// Reads `body` to its end, but no more than `most` bytes and not beyond `deadline`. Gives how many bytes were read.
     /// They are kept for [`Buffers::text`] only where `is_kept`.
     pub(super) fn read(
@@ -56,6 +113,9 @@ impl Buffers {
                 return (size, Err(Unread::TooLarge));
             }
             if is_kept {
+                if !self.has_room(size) {
+                    return (size, Err(Unread::NoMemory));
+                }
                 self.body.extend_from_slice(&self.chunk[..length]);
             }
             // The request's own deadline ends a wait for more; this one ends a body that never makes us wait.
@@ -79,6 +139,13 @@ impl Buffers {
         if self.body.capacity() > KEPT {
             self.body = Vec::new();
         }
+        self.memory.give_back(std::mem::take(&mut self.taken));
+    }
+}
+
+impl Drop for Buffers {
+    fn drop(&mut self) {
+        self.shrink();
     }
 }
 
@@ -118,6 +185,24 @@ fn charset_of_page(content_type: Option<&[u8]>, body: &[u8]) -> Option<&'static 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bodies_take_no_more_memory_together_than_is_allowed() {
+        let memory = BodyMemory::new(3 << 20);
+        let deadline = Instant::now() + std::time::Duration::from_secs(600);
+        let (mut one, mut other) = (Buffers::new(&memory), Buffers::new(&memory));
+        let body = vec![b'x'; 1 << 20];
+        let read = |buffers: &mut Buffers, body: &[u8]| buffers.read(&mut &*body, 1 << 30, deadline, true).1;
+        assert!(read(&mut one, &body).is_ok());
+        assert!(matches!(read(&mut other, &body), Err(Unread::NoMemory)));
+        // What is small needs none of it, and what is not kept either.
+        assert!(Buffers::new(&memory).read(&mut &body[..KEPT], 1 << 30, deadline, true).1.is_ok());
+        assert!(Buffers::new(&memory).read(&mut &*body, 1 << 30, deadline, false).1.is_ok());
+        drop(other);
+        one.shrink();
+        assert!(read(&mut Buffers::new(&memory), &body).is_ok());
+        assert_eq!(memory.0.0.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn the_charset_is_found_in_whatever_way_it_is_written() {

@@ -146,7 +146,7 @@ pub(super) fn is_of_prober(error: &reqwest::Error, step: &Step<'_>) -> bool {
 pub(super) fn is_of_machine(error: &io::Error) -> bool {
     use io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
     matches!(error.kind(), AddrNotAvailable | AddrInUse | PermissionDenied)
-        || matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS))
+        || matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS | ENOMEM | ENOSPC))
 }
 
 /// Why a body was not read to its end.
@@ -154,6 +154,7 @@ pub(super) fn of_body(unread: &Unread, most: u64, timeout: Duration) -> Failure 
     let (kind, detail) = match unread {
         Unread::TooLarge => (FailureKind::BodyTooLarge, format!("the body is larger than {}", words::size(most))),
         Unread::Broken(error) if !is_timeout(error) => (FailureKind::Protocol, protocol::of_body(error)),
+        Unread::NoMemory => (FailureKind::BodyTooLarge, "this machine has no memory left for the body".into()),
         Unread::Late | Unread::Broken(_) => {
             (FailureKind::Timeout, format!("the body did not end within {}", words::duration(timeout)))
         }
@@ -248,10 +249,12 @@ pub(super) fn of_connect(cause: &io::Error, address: &str) -> (FailureKind, Stri
     (FailureKind::ConnectRefused, detail)
 }
 
-/// Too many open files of the process, of the system, and no memory for sockets; on Linux.
+/// Too many open files of the process, of the system, no memory for sockets or at all, and too many sockets waited for; on Linux.
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 const ENOBUFS: i32 = 105;
+const ENOMEM: i32 = 12;
+const ENOSPC: i32 = 28;
 
 /// Whether it was the system that gave up connecting, and not our deadline.
 fn is_refused_by_system(error: &reqwest::Error, step: &Step<'_>) -> bool {

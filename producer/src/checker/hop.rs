@@ -20,6 +20,8 @@ tokio::task_local! {
 pub(super) struct Hop {
     /// Where it may connect to.
     pub(super) route: Route,
+    /// When the check ends.
+    pub(super) deadline: Option<Instant>,
     reached: Mutex<Reached>,
 }
 
@@ -58,9 +60,9 @@ pub(super) enum Phase {
 }
 
 impl Hop {
-    /// A hop that takes `route`.
-    pub(super) fn new(route: Route) -> Self {
-        Self { route, reached: Mutex::default() }
+    /// A hop that takes `route`, in a check that ends at `deadline`.
+    pub(super) fn new(route: Route, deadline: Instant) -> Self {
+        Self { route, deadline: Some(deadline), reached: Mutex::default() }
     }
 
     /// What was reached until now.

@@ -2,17 +2,17 @@
 //! since an answer with the wrong one says little about the rest, and the time last: late but well is the least evil.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use isitup_shared::event::{Detail, Failure, FailureKind, FurtherFailures};
 use isitup_shared::time::UtcTime;
 use reqwest::header::{HeaderMap, HeaderName};
-use serde_json::Value;
 
 use super::findings::Findings;
+use super::json::Json;
 use super::words::{self, short};
 use crate::endpoint::Kind;
-use crate::site::{Expect, JsonExpectation, Pattern};
+use crate::site::{Expect, Late, Pattern, Searches};
 
 /// Which expectation; of several of a sort, its index. In the order in which they are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,52 +35,98 @@ pub(super) struct Unmet {
     pub(super) failure: Failure,
 }
 
+/// What judging may take, and what it works with.
+pub(super) struct Judging<'a> {
+    /// That of the check.
+    pub(super) deadline: Instant,
+    /// The whole time that the check has.
+    pub(super) timeout: Duration,
+    pub(super) searches: &'a mut Searches,
+}
+
+/// So long judging may take although the check's time is over: a server may say the last word just before that.
+const LEAST: Duration = Duration::from_millis(100);
+
+impl Judging<'_> {
+    /// What a server said is judged from now on, in the time that is left, or a little more.
+    pub(super) fn begin(&mut self) {
+        self.deadline = self.deadline.max(Instant::now() + LEAST);
+    }
+
+    pub(super) fn is_in(&mut self, pattern: &Pattern, text: &str) -> Result<bool, Late> {
+        pattern.is_in(text, self.searches, self.deadline)
+    }
+}
+
 impl Findings {
     fn miss(&mut self, which: Which, kind: FailureKind, detail: String) {
         self.unmet.push(Unmet { which, failure: Failure { kind, detail: detail.into() } });
     }
 
     /// Judges the head of an answer.
-    pub(super) fn judge_head(&mut self, expect: &Expect, status: u16, headers: &HeaderMap) {
+    pub(super) fn judge_head(&mut self, expect: &Expect, status: u16, headers: &HeaderMap, judging: &mut Judging<'_>) {
         if !expect.status.contains(status) {
             self.miss(Which::Status, FailureKind::Status, format!("status {status}, expected {}", expect.status));
         }
         for (index, (name, pattern)) in expect.headers.iter().enumerate() {
-            if let Some(detail) = header(headers, name, pattern) {
-                self.miss(Which::Header(index), FailureKind::BodyMismatch, detail);
+            match header(headers, name, pattern, judging) {
+                Ok(None) => {}
+                Ok(Some(detail)) => self.miss(Which::Header(index), FailureKind::BodyMismatch, detail),
+                Err(Late) => return self.judged_late(&format!("the header {name} could not be searched"), judging),
             }
         }
+        self.is_head_judged = true;
+    }
+
+    /// The deadline passed while something was judged.
+    fn judged_late(&mut self, what: &str, judging: &Judging<'_>) {
+        self.fail(FailureKind::Timeout, format!("{what} within {}", words::duration(judging.timeout)));
     }
 
     /// Judges the whole text of a body.
-    pub(super) fn judge_text(&mut self, expect: &Expect, text: &str) {
-        if let Some(pattern) = expect.body.as_ref().filter(|pattern| !pattern.is_in(text)) {
-            let detail = format!("body without a match for {:?}", short(pattern.as_str()));
-            self.miss(Which::Body, FailureKind::BodyMismatch, detail);
+    pub(super) fn judge_text(&mut self, expect: &Expect, text: &str, judging: &mut Judging<'_>) {
+        judging.begin();
+        let patterns = [(&expect.body, Which::Body, true), (&expect.body_not, Which::BodyNot, false)];
+        let mut is_matched = None;
+        for (pattern, which, is_wanted) in patterns {
+            let Some(pattern) = pattern else { continue };
+            let Ok(is_there) = judging.is_in(pattern, text) else {
+                let what = format!("the body could not be searched for {:?}", short(pattern.as_str()));
+                return self.judged_late(&what, judging);
+            };
+            let is_met = is_there == is_wanted;
+            is_matched = Some(is_matched.unwrap_or(true) && is_met);
+            if !is_met {
+                let how = if is_wanted { "without" } else { "with" };
+                let detail = format!("body {how} a match for {:?}", short(pattern.as_str()));
+                self.miss(which, FailureKind::BodyMismatch, detail);
+            }
         }
-        if let Some(pattern) = expect.body_not.as_ref().filter(|pattern| pattern.is_in(text)) {
-            let detail = format!("body with a match for {:?}", short(pattern.as_str()));
-            self.miss(Which::BodyNot, FailureKind::BodyMismatch, detail);
+        self.body_matched = is_matched;
+        if self.judge_json(expect, text, judging).is_err() {
+            return self.judged_late("the JSON body could not be read", judging);
         }
-        let has_pattern = expect.body.is_some() || expect.body_not.is_some();
-        self.body_matched =
-            has_pattern.then(|| !self.unmet.iter().any(|unmet| matches!(unmet.which, Which::Body | Which::BodyNot)));
-        if !expect.json.is_empty() {
-            self.judge_json(expect, text);
-        }
+        self.is_text_judged = true;
     }
 
-    fn judge_json(&mut self, expect: &Expect, text: &str) {
-        let parsed = serde_json::from_str::<Value>(text);
+    fn judge_json(&mut self, expect: &Expect, text: &str, judging: &Judging<'_>) -> Result<(), Late> {
+        if expect.json.is_empty() {
+            return Ok(());
+        }
+        let json = Json::parse(text);
         for (index, wanted) in expect.json.iter().enumerate() {
-            let detail = match &parsed {
-                Ok(value) => json(value, wanted),
-                Err(_) => Some("the body is not JSON".into()),
+            if Instant::now() >= judging.deadline {
+                return Err(Late);
+            }
+            let detail = match json {
+                Some(json) => json.judge(wanted),
+                None => Some("the body is not JSON".into()),
             };
             if let Some(detail) = detail {
                 self.miss(Which::Json(index), FailureKind::BodyMismatch, detail);
             }
         }
+        Ok(())
     }
 
     /// Judges the answer of a name server, with its records as a zone file has them.
@@ -155,23 +201,24 @@ fn is_same_record(one: &str, other: &str) -> bool {
     plain(one) == plain(other)
 }
 
-fn header(headers: &HeaderMap, name: &HeaderName, pattern: &Pattern) -> Option<String> {
-    let mut values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).peekable();
-    let Some(first) = values.peek().map(ToString::to_string) else { return Some(format!("no header {name}")) };
-    let is_met = values.any(|value| pattern.is_in(&value));
-    (!is_met)
-        .then(|| format!("header {name} is {:?}, without a match for {:?}", short(&first), short(pattern.as_str())))
-}
-
-fn json(value: &Value, wanted: &JsonExpectation) -> Option<String> {
-    let JsonExpectation { pointer, value: expected } = wanted;
-    match value.pointer(pointer) {
-        None => Some(format!("nothing at {pointer} in the JSON body, expected {:?}", short(expected))),
-        Some(found) if wanted.is_met_by(found) => None,
-        Some(found) => {
-            Some(format!("{} at {pointer} in the JSON body, expected {:?}", short(&found.to_string()), short(expected)))
+fn header(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    pattern: &Pattern,
+    judging: &mut Judging<'_>,
+) -> Result<Option<String>, Late> {
+    let mut first = None;
+    for value in headers.get_all(name) {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        if judging.is_in(pattern, &value)? {
+            return Ok(None);
         }
+        first.get_or_insert_with(|| short(&value));
     }
+    Ok(Some(match first {
+        None => format!("no header {name}"),
+        Some(first) => format!("header {name} is {first:?}, without a match for {:?}", short(pattern.as_str())),
+    }))
 }
 
 /// Days where there are some, else hours.

@@ -10,7 +10,7 @@ use super::failure;
 use super::nameserver::{self, NoAnswer};
 use crate::site::IpFamily;
 
-/// How long a name server of a site's own is asked; the check's deadline may come before.
+/// How long a name server of a site's own is asked, where the check has more time.
 const MOST_ASKED: Duration = Duration::from_secs(10);
 /// How long the answer for the second family may take once there is one for the first.
 const SECOND_FAMILY: Duration = Duration::from_millis(500);
@@ -39,8 +39,8 @@ impl fmt::Display for LookupError {
 
 impl Error for LookupError {}
 
-/// Asks a name server of a site's own, for the families that are wanted.
-pub(super) fn by_server(server: SocketAddr, name: &str, family: IpFamily) -> Found {
+/// Asks a name server of a site's own, for the families that are wanted, until `deadline`.
+pub(super) fn by_server(server: SocketAddr, name: &str, family: IpFamily, deadline: Instant) -> Found {
     let record_types: &[&str] = match family {
         IpFamily::Any => &["A", "AAAA"],
         IpFamily::V4 => &["A"],
@@ -50,7 +50,8 @@ pub(super) fn by_server(server: SocketAddr, name: &str, family: IpFamily) -> Fou
     for record_type in record_types {
         // Some servers never answer for IPv6: what is known already must not wait long for that.
         let patience = if found.is_empty() { MOST_ASKED } else { SECOND_FAMILY };
-        let answer = match nameserver::ask(server, name, record_type, Instant::now() + patience) {
+        let until = deadline.min(Instant::now() + patience);
+        let answer = match nameserver::ask(server, name, record_type, until) {
             Err(_) if !found.is_empty() => break,
             answer => answer.map_err(|error| unanswered(server, name, &error))?,
         };
@@ -68,6 +69,9 @@ pub(super) fn by_server(server: SocketAddr, name: &str, family: IpFamily) -> Fou
 
 fn unanswered(server: SocketAddr, name: &str, error: &NoAnswer) -> LookupError {
     LookupError::Unresolved(match error {
+        NoAnswer::Broken(error) if failure::is_of_machine(error) => {
+            return LookupError::Busy(format!("this machine cannot ask the name server {server}: {error}"));
+        }
         NoAnswer::BadName => format!("no such name: {name}"),
         NoAnswer::Late => format!("the name server {server} gave no answer for {name}"),
         NoAnswer::Garbage => format!("what the name server {server} answers is not DNS"),

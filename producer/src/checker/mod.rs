@@ -15,8 +15,10 @@ mod failure;
 mod findings;
 mod handshake;
 mod hop;
+mod json;
 mod judge;
 mod lookup;
+mod lookups;
 mod nameserver;
 mod redirect;
 mod request;
@@ -35,11 +37,12 @@ use isitup_shared::event::{Check, Label, Name, Outcome};
 use isitup_shared::time::UtcTime;
 
 use crate::endpoint::Endpoint;
-use crate::site::Site;
+use crate::site::{Searches, Site};
 use body::Buffers;
 use clients::Clients;
 use dial::Dial;
 use findings::Findings;
+use judge::Judging;
 
 pub use crate::site::{HttpVersion, Identity, OwnCa, Proxy, TlsOptions, Transport};
 pub use judge::Verdict;
@@ -53,12 +56,13 @@ pub use trust::{Trust, TrustError};
 pub struct Checker {
     clients: Clients,
     buffers: Buffers,
+    searches: Searches,
 }
 
 impl Checker {
     /// A checker that trusts `trust`. It starts its threads with the first check.
     pub fn new(trust: &Trust) -> Self {
-        Self { clients: Clients::new(trust), buffers: Buffers::default() }
+        Self { clients: Clients::new(trust), buffers: Buffers::new(&trust.bodies), searches: Searches::default() }
     }
 
     /// Checks `site` for the slot `scheduled_at`.
@@ -84,23 +88,25 @@ impl Checker {
             let _ = self.clients.get(&site.settings.transport);
         }
         let (started_at, began) = (UtcTime::now(), Instant::now());
+        let (timeout, searches) = (site.settings.timeout, &mut self.searches);
+        let mut judging = Judging { deadline: began + timeout, timeout, searches };
         let mut found = match &site.endpoint {
-            Endpoint::Http(url) => visit::visit(&mut self.clients, site, url, began, &mut self.buffers),
-            Endpoint::Tcp(address) => tcp::probe(&self.dial(site, began), address),
+            Endpoint::Http(url) => visit::visit(&mut self.clients, site, url, began, &mut self.buffers, &mut judging),
+            Endpoint::Tcp(address) => tcp::probe(&dial(&self.clients, site, began), address, &mut judging),
             Endpoint::Tls(address) => match self.clients.tls_config(&site.settings.transport) {
-                Ok(config) => tls::probe(&self.dial(site, began), address, config),
+                Ok(config) => tls::probe(&dial(&self.clients, site, began), address, config),
                 Err(reason) => Findings::impossible(reason),
             },
-            Endpoint::Dns(question) => dns::probe(&self.dial(site, began), question),
+            Endpoint::Dns(question) => dns::probe(&dial(&self.clients, site, began), question),
         };
         found.total = began.elapsed();
         found.judge_whole(&site.settings.expect, started_at);
         (found, started_at)
     }
+}
 
-    fn dial<'a>(&'a self, site: &'a Site, began: Instant) -> Dial<'a> {
-        Dial { site, resolver: self.clients.resolver(), deadline: began + site.settings.timeout }
-    }
+fn dial<'a>(clients: &'a Clients, site: &'a Site, began: Instant) -> Dial<'a> {
+    Dial { site, resolver: clients.resolver(), deadline: began + site.settings.timeout }
 }
 
 /// A check, and what came of each expectation.

@@ -1,84 +1,48 @@
-//! Resolves names on a bounded number of threads that all checkers share, and leaves out addresses that must not be used.
+//! Resolves names, and leaves out addresses that must not be used.
 //!
-//! The system's resolver cannot be cancelled: a name whose servers do not answer holds its thread for half a minute,
-//! long after the check has ended. So there is a most of threads, and of names that wait for one; what comes on top
-//! fails at once. Nothing is cached here: a check meets what a new visitor meets.
+//! Lookups by the system run on a bounded number of threads that all checkers share (`lookups`). A name server of a site's own is
+//! asked on threads apart, until the check's deadline: one that keeps silent delays nobody else. Nothing is cached here: a check
+//! meets what a new visitor meets.
 
-use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::bounded;
 use isitup_shared::config::Network;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::oneshot;
 
-use super::hop::{self, Hop};
+use super::hop;
 use super::lookup::{Found, LookupError, by_server, unresolved};
+use super::lookups::{Bounds, Job, Lookups, Reply};
 use crate::site::{IpFamily, Route};
 
-const MOST_THREADS: usize = 256;
-const MOST_WAITING: usize = 1024;
-const IDLE: Duration = Duration::from_secs(10);
+/// Lookups by the system.
+const BY_SYSTEM: Bounds = Bounds { threads: Resolver::MOST_THREADS, waiting: 1024, threads_per_key: 8 };
+/// Those of `localhost`, which need no name server and so must wait for none.
+const LOCAL: Bounds = Bounds { threads: 8, waiting: 256, threads_per_key: 8 };
+/// Those by name servers of sites' own. Each ends with its check, so that there are never more than checks in flight.
+const BY_SERVER: Bounds = Bounds { threads: 10_000, waiting: 10_000, threads_per_key: 128 };
+/// The deadline of a lookup that is part of no check.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A check ends first, with words of its own, and its lookup right after.
+const AFTER_CHECK: Duration = Duration::from_millis(50);
 
-/// A lookup of one name, on a thread of its own for as long as it takes.
-type Lookup = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
-
-/// The shared threads; cheap to clone.
+/// The ways to resolve names, which all checkers share; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Resolver {
-    shared: Arc<Shared>,
+    by_system: Lookups,
+    local: Lookups,
+    by_server: Lookups,
     deny: Arc<[Network]>,
 }
 
-struct Shared {
-    lookup: Box<Lookup>,
-    most_threads: usize,
-    most_waiting: usize,
-    // Held for a few instructions, once for a lookup that takes two system calls at least.
-    state: Mutex<State>,
-    work: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    waiting: VecDeque<Job>,
-    threads: usize,
-    idle: usize,
-}
-
-struct Job {
-    name: String,
-    /// Which name server to ask, where it is not the system's resolver, and for which addresses.
-    route: Route,
-    hop: Option<Arc<Hop>>,
-    answer: Reply,
-}
-
-/// Where the answer goes: to a future, or to a thread that waits.
-enum Reply {
-    Future(oneshot::Sender<Found>),
-    Thread(Sender<Found>),
-}
-
-impl Reply {
-    fn is_abandoned(&self) -> bool {
-        matches!(self, Self::Future(answer) if answer.is_closed())
-    }
-
-    fn send(self, found: Found) {
-        // Whoever asked may have gone meanwhile.
-        match self {
-            Self::Future(answer) => drop(answer.send(found)),
-            Self::Thread(answer) => drop(answer.send(found)),
-        }
-    }
-}
-
 impl Resolver {
+    /// The most threads for lookups by the system: each that is stuck holds one.
+    pub(super) const MOST_THREADS: usize = 256;
+
     /// Asks the system.
     pub(super) fn system() -> Self {
         Self::by(|name| Ok((name, 0).to_socket_addrs()?.collect()))
@@ -86,7 +50,28 @@ impl Resolver {
 
     /// Asks `lookup`.
     pub(super) fn by(lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
-        Self::bounded(MOST_THREADS, MOST_WAITING, lookup)
+        Self::with_threads(BY_SYSTEM.threads, lookup)
+    }
+
+    /// Asks `lookup`, on at most `threads` threads.
+    fn with_threads(
+        threads: usize,
+        lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        let lookup = Arc::new(move |job: &Job| lookup(&job.name).map_err(|error| unresolved(&job.name, &error)));
+        let local = Arc::clone(&lookup);
+        Self {
+            by_system: Lookups::new(Bounds { threads, ..BY_SYSTEM }, move |job| lookup(job)),
+            local: Lookups::new(LOCAL, move |job| local(job)),
+            by_server: Lookups::new(BY_SERVER, |job| {
+                let route = job.hop.as_ref().map(|hop| hop.route).unwrap_or_default();
+                match route.resolver {
+                    Some(server) => by_server(server, &job.name, route.family, job.deadline),
+                    None => Err(LookupError::Busy(format!("{} has no name server to ask", job.name))),
+                }
+            }),
+            deny: Arc::new([]),
+        }
     }
 
     /// Gives no address in `networks`.
@@ -94,14 +79,10 @@ impl Resolver {
         Self { deny: networks.into(), ..self }
     }
 
-    fn bounded(
-        most_threads: usize,
-        most_waiting: usize,
-        lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
-    ) -> Self {
-        let lookup = Box::new(lookup);
-        let shared = Shared { lookup, most_threads, most_waiting, state: Mutex::default(), work: Condvar::new() };
-        Self { shared: Arc::new(shared), deny: Arc::new([]) }
+    /// Looks up names by the system on at most `threads` threads.
+    pub(super) fn bounded(self, threads: usize) -> Self {
+        self.by_system.bound(threads);
+        self
     }
 
     /// The addresses of `name` that `route` allows, without ports; waits for them until `deadline`. `None` when it passed.
@@ -112,13 +93,46 @@ impl Resolver {
         if let Some(refusal) = self.server_refusal(route) {
             return Some(Err(refusal));
         }
-        let (answer, answered) = bounded(1);
-        let job = Job { name: name.to_owned(), route, hop: None, answer: Reply::Thread(answer) };
-        if let Err(error) = self.submit(job) {
-            return Some(Err(error));
+        let found = match route.resolver {
+            // Whoever asks waits in any case.
+            Some(server) => by_server(server, name, route.family, deadline),
+            None => {
+                let (answer, answered) = bounded(1);
+                let job = Job {
+                    key: name.to_owned(),
+                    name: name.to_owned(),
+                    deadline,
+                    hop: None,
+                    answer: Reply::Thread(answer),
+                };
+                if let Err(error) = self.submit(job) {
+                    return Some(Err(error));
+                }
+                answered.recv_deadline(deadline).ok()?
+            }
+        };
+        // What ended with the deadline is told as such by whoever set it.
+        if found.is_err() && Instant::now() >= deadline {
+            return None;
         }
-        let found = answered.recv_deadline(deadline).ok()?;
         Some(found.and_then(|found| self.allowed(name, route, found)))
+    }
+
+    /// Puts `job` in its queue.
+    fn submit(&self, job: Job) -> Result<(), LookupError> {
+        let has_server = job.hop.as_ref().is_some_and(|hop| hop.route.resolver.is_some());
+        let refused = if has_server {
+            self.by_server.submit(job)
+        } else if is_local(&job.name) {
+            // Where even these are stuck, their answer is known all the same.
+            self.local.submit(job).or_else(|job| {
+                job.answer.send(Ok(vec![(Ipv4Addr::LOCALHOST, 0).into()]));
+                Ok(())
+            })
+        } else {
+            self.by_system.submit(job)
+        };
+        refused.map_err(|_| LookupError::Busy("resolver busy: too many names wait for an answer already".into()))
     }
 
     /// Those of `found` that may be connected to for `name`.
@@ -164,75 +178,12 @@ impl Resolver {
         let refusal = self.refusal(route.resolver?.ip())?;
         Some(LookupError::Denied(format!("name server: {refusal}")))
     }
-
-    /// Puts `job` in the queue and sees to it that a thread will take it.
-    fn submit(&self, job: Job) -> Result<(), LookupError> {
-        let mut state = self.shared.state();
-        state.waiting.push_back(job);
-        if state.idle >= state.waiting.len() {
-            self.shared.work.notify_one();
-            return Ok(());
-        }
-        if state.threads < self.shared.most_threads && self.start_thread(&mut state) {
-            return Ok(());
-        }
-        if state.threads > 0 && state.waiting.len() <= self.shared.most_waiting {
-            return Ok(());
-        }
-        state.waiting.pop_back();
-        Err(LookupError::Busy("resolver busy: too many names wait for an answer already".into()))
-    }
-
-    fn start_thread(&self, state: &mut State) -> bool {
-        let shared = Arc::clone(&self.shared);
-        // Not joined: a lookup cannot be cancelled, and nothing is lost with it.
-        let started = thread::Builder::new().name("resolver".into()).spawn(move || shared.run());
-        state.threads += usize::from(started.is_ok());
-        started.is_ok()
-    }
 }
 
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn run(&self) {
-        while let Some(job) = self.next() {
-            // Whoever asked may have gone while the name waited.
-            if job.answer.is_abandoned() {
-                continue;
-            }
-            if let Some(hop) = &job.hop {
-                hop.reached().is_looked_up = true;
-            }
-            let found = match job.route.resolver {
-                Some(server) => by_server(server, &job.name, job.route.family),
-                None => (self.lookup)(&job.name).map_err(|error| unresolved(&job.name, &error)),
-            };
-            job.answer.send(found);
-        }
-    }
-
-    /// The next job, or `None` when there was none for a while.
-    fn next(&self) -> Option<Job> {
-        let mut state = self.state();
-        let idle_until = Instant::now() + IDLE;
-        loop {
-            if let Some(job) = state.waiting.pop_front() {
-                return Some(job);
-            }
-            let left = idle_until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                state.threads -= 1;
-                return None;
-            }
-            state.idle += 1;
-            state =
-                self.work.wait_timeout(state, left).map_or_else(|poisoned| poisoned.into_inner().0, |(state, _)| state);
-            state.idle -= 1;
-        }
-    }
+/// Whether `name` is this machine's own (RFC 6761).
+fn is_local(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 impl Resolve for Resolver {
@@ -251,7 +202,14 @@ impl Resolve for Resolver {
                 Ok(())
             }
             (None, Some(refusal)) => Err(refusal),
-            (None, None) => self.submit(Job { name: name.clone(), route, hop: hop.clone(), answer }),
+            (None, None) => {
+                let key = route.resolver.map_or_else(|| name.clone(), |server| server.to_string());
+                let deadline = hop
+                    .as_ref()
+                    .and_then(|hop| hop.deadline)
+                    .map_or_else(|| Instant::now() + PATIENCE, |deadline| deadline + AFTER_CHECK);
+                self.submit(Job { key, name: name.clone(), deadline, hop: hop.clone(), answer })
+            }
         };
         let resolver = self.clone();
         Box::pin(async move {
@@ -270,43 +228,50 @@ impl Resolve for Resolver {
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
+    use std::sync::Mutex;
     use std::sync::mpsc;
+    use std::thread;
 
     use super::*;
 
-    fn job(name: &str) -> (Job, oneshot::Receiver<Found>) {
-        let (answer, answered) = oneshot::channel();
-        (Job { name: name.into(), route: Route::default(), hop: None, answer: Reply::Future(answer) }, answered)
+    const PLENTY: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn localhost_is_found_while_all_other_lookups_are_stuck() {
+        let (release, released) = mpsc::channel::<()>();
+        let gate = Mutex::new(released);
+        let resolver = Resolver::with_threads(2, move |name| {
+            if !is_local(name) {
+                let _ = gate.lock().unwrap().recv();
+            }
+            Ok(vec![([127, 0, 0, 1], 0).into()])
+        });
+        let deadline = Instant::now() + PLENTY;
+        thread::scope(|scope| {
+            let ask = |name: String| resolver.ask(&name, Route::default(), deadline);
+            for number in 0..4 {
+                scope.spawn(move || ask(format!("{number}.stuck.test")));
+            }
+            for name in ["localhost", "LOCALHOST.", "a.localhost"] {
+                assert!(ask(name.to_owned()).unwrap().is_ok(), "{name}");
+            }
+            drop(release);
+        });
     }
 
     #[test]
-    fn stuck_lookups_hold_no_more_threads_than_allowed_and_then_the_resolver_says_it_is_busy() {
-        let (release, released) = mpsc::channel::<()>();
-        let (begun, begins) = mpsc::channel();
-        let gate = Mutex::new(released);
-        let resolver = Resolver::bounded(2, 1, move |name| {
-            begun.send(name.to_owned()).unwrap();
-            let _ = gate.lock().unwrap().recv();
-            Ok(vec![([127, 0, 0, 1], 0).into()])
+    fn silent_name_servers_hold_up_no_lookup_of_another_kind() {
+        let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let route = Route { resolver: silent.local_addr().ok(), ..Route::default() };
+        let resolver = Resolver::with_threads(1, |_| Ok(vec![([127, 0, 0, 1], 0).into()]));
+        thread::scope(|scope| {
+            for _ in 0..20 {
+                scope.spawn(|| {
+                    assert!(resolver.ask("a.test", route, Instant::now() + Duration::from_secs(1)).is_none())
+                });
+            }
+            assert!(resolver.ask("b.test", Route::default(), Instant::now() + PLENTY).unwrap().is_ok());
         });
-        let mut answers = Vec::new();
-        for name in ["a", "b"] {
-            let (job, answered) = job(name);
-            resolver.submit(job).unwrap();
-            answers.push(answered);
-        }
-        let mut names = [begins.recv().unwrap(), begins.recv().unwrap()];
-        names.sort();
-        assert_eq!(names, ["a", "b"]);
-        let (third, answered) = job("c");
-        resolver.submit(third).unwrap();
-        answers.push(answered);
-        assert!(resolver.submit(job("d").0).unwrap_err().to_string().starts_with("resolver busy"));
-        drop(release);
-        for answer in answers {
-            assert_eq!(answer.blocking_recv().unwrap().unwrap().len(), 1);
-        }
-        assert_eq!(begins.recv().unwrap(), "c");
-        assert_eq!(resolver.shared.state().threads, 2);
     }
 }

@@ -9,7 +9,7 @@ use isitup_shared::event::FailureKind;
 use super::dial::{Dial, is_late};
 use super::failure;
 use super::findings::Findings;
-use super::judge::Which;
+use super::judge::{Judging, Which};
 use super::nameserver::set_timeout;
 use super::words;
 use crate::endpoint::Address;
@@ -20,7 +20,7 @@ const CHUNK: usize = 4096;
 const SEARCHING_PART: u32 = 10;
 
 /// Connects to `address`; sends and reads what is configured.
-pub(super) fn probe(dial: &Dial<'_>, address: &Address) -> Findings {
+pub(super) fn probe(dial: &Dial<'_>, address: &Address, judging: &mut Judging<'_>) -> Findings {
     let mut found = Findings::default();
     let Some(mut stream) = dial.connect(address, &mut found) else { return found };
     let settings = &dial.site.settings;
@@ -31,7 +31,7 @@ pub(super) fn probe(dial: &Dial<'_>, address: &Address) -> Findings {
         return found;
     }
     if settings.expect.body.is_some() || settings.expect.body_not.is_some() {
-        read(dial, &mut stream, &mut found);
+        read(dial, &mut stream, &mut found, judging);
     }
     found
 }
@@ -48,10 +48,11 @@ fn send(dial: &Dial<'_>, stream: &mut TcpStream, mut bytes: &[u8]) -> io::Result
 }
 
 /// Reads until what is expected, or what is not, was said; the server closes; or the deadline passes.
-fn read(dial: &Dial<'_>, stream: &mut TcpStream, found: &mut Findings) {
+fn read(dial: &Dial<'_>, stream: &mut TcpStream, found: &mut Findings, judging: &mut Judging<'_>) {
     let settings = &dial.site.settings;
     let began = Instant::now();
-    let mut talk = Talk { expect: &settings.expect, said: Vec::new(), first_byte: None, searching: Duration::ZERO };
+    let mut talk =
+        Talk { expect: &settings.expect, judging, said: Vec::new(), first_byte: None, searching: Duration::ZERO };
     let end = talk.listen(dial, stream, settings.max_body_size);
     let first_byte = talk.first_byte.unwrap_or_else(Instant::now);
     found.phases.first_byte = Some(first_byte - began);
@@ -70,8 +71,7 @@ fn read(dial: &Dial<'_>, stream: &mut TcpStream, found: &mut Findings) {
         Err(error) if !is_late(&error) => fail(dial, found, &error, "within the body"),
         // A server that said something and then waits has said all that it has to say.
         end => {
-            found.judge_text(&settings.expect, &String::from_utf8_lossy(&said));
-            found.is_text_judged = true;
+            found.judge_text(&settings.expect, &String::from_utf8_lossy(&said), judging);
             if let (Err(_), Some(unmet)) = (end, found.unmet.iter_mut().find(|unmet| unmet.which == Which::Body)) {
                 unmet.failure.detail = format!("{} within {}", unmet.failure.detail, dial.within()).into();
             }
@@ -80,8 +80,9 @@ fn read(dial: &Dial<'_>, stream: &mut TcpStream, found: &mut Findings) {
 }
 
 /// What the server says, as far as it must be known.
-struct Talk<'a> {
+struct Talk<'a, 'b> {
     expect: &'a Expect,
+    judging: &'a mut Judging<'b>,
     said: Vec<u8>,
     first_byte: Option<Instant>,
     /// How long the next search is put off.
@@ -96,7 +97,7 @@ enum End {
     TooMuch,
 }
 
-impl Talk<'_> {
+impl Talk<'_, '_> {
     fn listen(&mut self, dial: &Dial<'_>, stream: &mut TcpStream, most: u64) -> io::Result<End> {
         let mut chunk = [0; CHUNK];
         let mut search_at = None;
@@ -115,7 +116,10 @@ impl Talk<'_> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) if is_late(&error) && Instant::now() < dial.deadline => continue,
-                Err(error) => return if self.is_known() { Ok(End::Known) } else { Err(error) },
+                Err(error) => {
+                    self.judging.begin();
+                    return if self.is_known() { Ok(End::Known) } else { Err(error) };
+                }
             }
             if self.said.len() as u64 > most {
                 return Ok(if self.is_known() { End::Known } else { End::TooMuch });
@@ -130,8 +134,9 @@ impl Talk<'_> {
     fn is_known(&mut self) -> bool {
         let began = Instant::now();
         let text = String::from_utf8_lossy(&self.said);
-        let is_known =
-            [&self.expect.body, &self.expect.body_not].into_iter().flatten().any(|pattern| pattern.is_in(&text));
+        let patterns = [&self.expect.body, &self.expect.body_not];
+        // Where the deadline passed, nothing that is still to come matters either.
+        let is_known = patterns.into_iter().flatten().any(|pattern| self.judging.is_in(pattern, &text).unwrap_or(true));
         self.searching = began.elapsed() * SEARCHING_PART;
         is_known
     }

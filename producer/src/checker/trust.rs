@@ -12,6 +12,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 
+use super::body::BodyMemory;
 use super::handshake::{NoSessions, ShownToSite, Verifying, Witness};
 use super::resolver::Resolver;
 use crate::site::{HttpVersion, Route, Transport};
@@ -22,6 +23,7 @@ pub struct Trust {
     roots: Arc<RootCertStore>,
     pub(super) config: ClientConfig,
     pub(super) resolver: Resolver,
+    pub(super) bodies: BodyMemory,
 }
 
 /// TLS cannot be set up.
@@ -66,7 +68,7 @@ impl Trust {
     fn with_roots(roots: RootCertStore) -> Result<Self, TrustError> {
         let roots = Arc::new(roots);
         let config = client_config(Arc::clone(&roots), &roots, &Transport::default())?;
-        Ok(Self { roots, config, resolver: Resolver::system() })
+        Ok(Self { roots, config, resolver: Resolver::system(), bodies: BodyMemory::default() })
     }
 
     /// Resolves names by `lookup`, called on the resolver's threads, and not by the system. The port it gives is not used.
@@ -83,6 +85,14 @@ impl Trust {
     #[must_use]
     pub fn denying(mut self, networks: &[Network]) -> Self {
         self.resolver = self.resolver.denying(networks);
+        self
+    }
+
+    /// Looks up names by the system on at most `lookups` threads, and keeps at most `bodies` bytes of bodies at one time.
+    #[must_use]
+    pub fn bounded(mut self, lookups: usize, bodies: u64) -> Self {
+        self.resolver = self.resolver.bounded(lookups);
+        self.bodies = BodyMemory::new(bodies);
         self
     }
 

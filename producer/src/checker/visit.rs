@@ -12,12 +12,13 @@ use reqwest::header::{CONTENT_TYPE, HeaderValue, LOCATION, SET_COOKIE};
 use reqwest::{StatusCode, Url, Version};
 
 use super::answer;
-use super::body::Buffers;
+use super::body::{Buffers, Unread};
 use super::certificate::Certificate;
 use super::clients::Clients;
 use super::failure::{self, Step};
 use super::findings::Findings;
 use super::hop::{Hop, Phase, Reached};
+use super::judge::Judging;
 use super::redirect;
 use super::request::{self, Hopping};
 use super::timings::Phases;
@@ -47,7 +48,14 @@ struct Visit<'a> {
 }
 
 /// Visits `site` at `url`; the visit `began` just now. Gives what it found.
-pub(super) fn visit(clients: &mut Clients, site: &Site, url: &Url, began: Instant, buffers: &mut Buffers) -> Findings {
+pub(super) fn visit(
+    clients: &mut Clients,
+    site: &Site,
+    url: &Url,
+    began: Instant,
+    buffers: &mut Buffers,
+    judging: &mut Judging<'_>,
+) -> Findings {
     let request = &site.settings.request;
     let mut visit = Visit {
         site,
@@ -67,7 +75,7 @@ pub(super) fn visit(clients: &mut Clients, site: &Site, url: &Url, began: Instan
         is_client_suspect: false,
     };
     if let Some(response) = visit.follow(clients) {
-        visit.read(response, buffers);
+        visit.read(response, buffers, judging);
     }
     visit.end_hop();
     if visit.found.redirects > 0 {
@@ -189,7 +197,7 @@ impl Visit<'_> {
         };
         let via = client.via(&self.request.url);
         let route = request::route(self.site, is_home);
-        let hop = Arc::new(Hop::new(route));
+        let hop = Arc::new(Hop::new(route, self.deadline));
         if via.as_ref().is_some_and(|via| via.kind == ViaKind::Https) {
             hop.reached().foreign_handshakes = 1;
         }
@@ -253,11 +261,10 @@ impl Visit<'_> {
         self.found.failed(failure);
     }
 
-    fn read(&mut self, mut response: Response, buffers: &mut Buffers) {
+    fn read(&mut self, mut response: Response, buffers: &mut Buffers, judging: &mut Judging<'_>) {
         let (settings, began) = (&self.site.settings, Instant::now());
         let expect = &settings.expect;
-        self.found.judge_head(expect, response.status().as_u16(), response.headers());
-        self.found.is_head_judged = true;
+        self.found.judge_head(expect, response.status().as_u16(), response.headers(), judging);
         let content_type = response.headers().get(CONTENT_TYPE).cloned();
         let is_kept = expect.body.is_some() || expect.body_not.is_some() || !expect.json.is_empty();
         let (size, end) = buffers.read(&mut response, settings.max_body_size, self.deadline, is_kept);
@@ -266,13 +273,13 @@ impl Visit<'_> {
         match end {
             Err(unread) if !(answer::is_ended_by_connection(&response) && failure::is_without_farewell(&unread)) => {
                 let failure = failure::of_body(&unread, settings.max_body_size, settings.timeout);
+                self.found.prober_fault = matches!(unread, Unread::NoMemory).then(|| failure.detail.clone());
                 self.found.failed(failure);
             }
             Ok(()) | Err(_) => {
                 if is_kept {
-                    self.found.judge_text(expect, &buffers.text(content_type.as_ref()));
+                    self.found.judge_text(expect, &buffers.text(content_type.as_ref()), judging);
                 }
-                self.found.is_text_judged = true;
             }
         }
         buffers.shrink();

@@ -6,6 +6,7 @@ use isitup_shared::time::UtcTime;
 use serde_json::{Value, json};
 
 use super::{connect, say};
+use crate::capacity::Capacity;
 use crate::cli::{NO, UNREACHABLE};
 use crate::config::{Settings, Warning, warnings};
 use crate::schedule::Slots;
@@ -55,6 +56,8 @@ impl Load {
 pub(crate) fn describe(settings: &Settings, telling: Telling) -> u8 {
     let load = Load::of(&settings.sites);
     let mut warnings = warnings(settings);
+    let capacity = Capacity::of(settings.producer.workers, &settings.sites);
+    warnings.extend(capacity.shortages.iter().map(|shortage| Warning::general(shortage.to_string())));
     if load.most_threads > settings.producer.workers as f64 {
         warnings.push(Warning::general(format!(
             "{:.0} threads would be busy if all sites hung, producer.workers allows {}: slots would be missed then",

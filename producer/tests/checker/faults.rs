@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use isitup_producer::checker::{Checker, Trust};
-use isitup_producer::site::Site;
+use isitup_producer::site::{Route, Site, SiteSettings};
 use isitup_producer::target::Target;
 use isitup_shared::event::Check;
 use isitup_shared::time::UtcTime;
@@ -38,10 +38,16 @@ fn without_a_free_file() {
     assert_eq!(failure(&warm.check(&by_address, UtcTime::now())), "up");
     let mut by_system = Checker::new(&Trust::only(Vec::new()).unwrap());
     assert_eq!(failure(&by_system.check(&by_address, UtcTime::now())), "up");
+    let route = Route { resolver: Some(([127, 0, 0, 1], 1).into()), ..Route::default() };
+    let target = Target::parse("http://a.test").unwrap();
+    let by_server_of_its_own = Site::new(target, None, SiteSettings { route, ..patient() }.into());
+    let mut by_server = Checker::new(&Trust::only(Vec::new()).unwrap());
+    assert!(failure(&by_server.check(&by_server_of_its_own, UtcTime::now())).starts_with("dns: "));
     let mut files = Vec::new();
     let warm = starved(&mut files, || warm.check(&by_address, UtcTime::now()));
     let fresh = starved(&mut files, || Checker::new(&trusting(Vec::new())).check(&by_address, UtcTime::now()));
     let by_system = starved(&mut files, || by_system.check(&by_name, UtcTime::now()));
+    let server = starved(&mut files, || by_server.check(&by_server_of_its_own, UtcTime::now()));
     drop(files);
     let told = failure(&warm);
     let limit = "this machine has no free file descriptor to connect to";
@@ -51,6 +57,8 @@ fn without_a_free_file() {
     assert!(told.starts_with("connect_refused: this machine cannot start another client"), "{told}");
     let told = failure(&by_system);
     assert!(told.starts_with("dns: this machine has no free file descriptor to look up localhost"), "{told}");
+    let told = failure(&server);
+    assert!(told.starts_with("dns: this machine cannot ask the name server 127.0.0.1:1"), "{told}");
 }
 
 #[test]

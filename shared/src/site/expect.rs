@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::config::Scalar;
 use http::header::HeaderName;
-use regex::{Regex, RegexBuilder};
-use serde_json::Value;
+
+use super::pattern::Pattern;
 
 /// What an answer must be for its site to be up. What does not apply to a kind of site is not looked at there.
 #[derive(Clone, Debug, Default)]
@@ -120,20 +120,6 @@ impl JsonExpectation {
         let is_escaped = pointer.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
         (is_rooted && is_escaped).then_some(Self { pointer, value })
     }
-
-    /// Whether `found` is what must stand there: a text is compared as it is; a number, `true`, `false` and `null` as
-    /// JSON has them.
-    pub fn is_met_by(&self, found: &Value) -> bool {
-        match found {
-            Value::String(text) => *text == self.value,
-            Value::Number(number) => self.value.parse::<serde_json::Number>().is_ok_and(|wanted| {
-                wanted == *number || (wanted.as_f64().is_some() && wanted.as_f64() == number.as_f64())
-            }),
-            Value::Bool(flag) => self.value == flag.to_string(),
-            Value::Null => self.value == "null",
-            Value::Array(_) | Value::Object(_) => serde_json::from_str::<Value>(&self.value).is_ok_and(|v| v == *found),
-        }
-    }
 }
 
 /// A set of HTTP statuses, never empty.
@@ -190,41 +176,5 @@ impl Scalar for StatusRange {
         };
         let well = *range.start() >= 100 && *range.end() <= 599 && !range.is_empty();
         well.then_some(Self(range))
-    }
-}
-
-/// A pattern to be found in a text, compiled once.
-#[derive(Clone, Debug)]
-pub struct Pattern(Regex);
-
-/// Bounds what one pattern may take when it is compiled, and while it searches.
-const PATTERN_LIMIT: usize = 1 << 20;
-
-impl Pattern {
-    /// Compiles `pattern`; else why it is none, in one line.
-    ///
-    /// # Errors
-    /// When it is no regular expression, or one that takes more than a mebibyte.
-    pub fn new(pattern: &str) -> Result<Self, String> {
-        let compiled = RegexBuilder::new(pattern).size_limit(PATTERN_LIMIT).dfa_size_limit(PATTERN_LIMIT).build();
-        compiled.map(Self).map_err(|error| match error {
-            regex::Error::CompiledTooBig(_) => "it would take more than 1 MiB of memory".to_owned(),
-            // The error draws the pattern with a marker under it; its last line alone is the reason.
-            error => {
-                let drawn = error.to_string();
-                let reason = drawn.lines().last().and_then(|line| line.trim().strip_prefix("error: "));
-                reason.unwrap_or("it cannot be read").to_owned()
-            }
-        })
-    }
-
-    /// Whether it is found in `text`.
-    pub fn is_in(&self, text: &str) -> bool {
-        self.0.is_match(text)
-    }
-
-    /// The pattern as written.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
     }
 }

@@ -5,6 +5,7 @@ pub mod endpoint;
 mod expect;
 pub mod label;
 mod maintenance;
+mod pattern;
 mod request;
 pub mod target;
 mod transport;
@@ -20,8 +21,9 @@ use crate::config::shown;
 use endpoint::Endpoint;
 use target::Target;
 
-pub use expect::{DnsCode, DnsCodes, Expect, JsonExpectation, Pattern, StatusRange, StatusSet};
+pub use expect::{DnsCode, DnsCodes, Expect, JsonExpectation, StatusRange, StatusSet};
 pub use maintenance::{Weekly, Window};
+pub use pattern::{Late, Pattern, Searches};
 pub use request::{ConnectTo, IpFamily, Redirects, Request, Route};
 pub(crate) use request::{FollowRedirects, MethodName, NameServer};
 pub use transport::{HttpVersion, Identity, OwnCa, Proxy, TlsOptions, Transport};

@@ -203,7 +203,7 @@ impl Service {
     }
 
     /// Where it serves health and metrics: a free port, which it tells in its log.
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         let mut address = None;
         eventually(&format!("{} says where it listens", self.name), || {
             address = self.log.lock().iter().find_map(|line| listening_on(line));
