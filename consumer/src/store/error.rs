@@ -128,8 +128,8 @@ impl StoreError {
     pub fn outlook(&self) -> Outlook {
         match self {
             Self::Sql(error) => error.code().map_or(Outlook::Passing, outlook_of),
-            Self::Unreachable(_) => Outlook::Passing,
-            Self::Refused(_) | Self::Migration(_) | Self::NotReady(_) => Outlook::Broken,
+            Self::Unreachable(_) | Self::Contended { .. } => Outlook::Passing,
+            Self::Vanished(_) | Self::Refused(_) | Self::Migration(_) | Self::NotReady(_) => Outlook::Broken,
         }
     }
 

@@ -93,7 +93,7 @@ fn gaps_for(event: &Stored) -> Option<Vec<Gap>> {
     let own = |span| Gap { reason: GapReason::RecordRefused, seqs, span };
     match event::decode(&event.message).ok().map(|event| event.body) {
         Some(Body::Check(check)) => {
-            let (slot, sites) = (check.scheduled_at, Some(vec![check.site]));
+            let (slot, sites) = (check.scheduled_at, Some([check.site].into()));
             Some(vec![own(Some(TimeSpan { from: slot, to: slot, sites }))])
         }
         Some(Body::Gap(gap)) => {
@@ -139,7 +139,7 @@ mod tests {
         assert!(suspect.gaps().is_none() && !suspect.is_due(now));
         suspect.other_is_taken(now);
         let slot = UtcTime::from_micros(5);
-        let span = Some(TimeSpan { from: slot, to: slot, sites: Some(vec!["site".to_owned()]) });
+        let span = Some(TimeSpan { from: slot, to: slot, sites: Some(["site".into()].into()) });
         let seqs = Some(SeqRange { first: 7, last: 7 });
         assert_eq!(suspect.gaps(), Some(vec![Gap { reason: GapReason::RecordRefused, seqs, span }]));
     }
@@ -187,7 +187,7 @@ mod tests {
         let seqs = Some(SeqRange { first: 2, last: 4 });
         let gap = |sites| Gap { reason: GapReason::SpoolFull, seqs, span: Some(TimeSpan { from, to, sites }) };
         let own = Gap::of_seqs(GapReason::RecordRefused, 7, 7);
-        let told = gaps_for(&stored(&Body::Gap(gap(Some(vec!["a".to_owned(), "b".to_owned()])))));
+        let told = gaps_for(&stored(&Body::Gap(gap(Some(["a".into(), "b".into()].into())))));
         assert_eq!(told, Some(vec![gap(None), own]));
         assert_eq!(gaps_for(&stored(&Body::Gap(gap(None)))), None);
     }

@@ -207,7 +207,7 @@ fn a_refused_record_becomes_a_gap_and_the_others_go_on() {
         .collect();
     assert_eq!(gaps.keys().copied().collect::<Vec<_>>(), [8, 51]);
     let span = gaps[&8].span.as_ref().unwrap();
-    assert_eq!((gaps[&8].reason, span.sites.as_deref()), (GapReason::RecordRefused, Some(&["site 7".to_owned()][..])));
+    assert_eq!((gaps[&8].reason, span.sites.as_deref()), (GapReason::RecordRefused, Some(&["site 7".into()][..])));
     assert_eq!(events.len(), 98 + 2 + 10);
 }
 
