@@ -43,7 +43,8 @@ impl Progress {
         let begun = Partition { next, since: now, first_end: end, end };
         let mut partitions = self.lock();
         let known = partitions.entry(partition).or_insert(begun);
-        if known.next == next && end > next {
+        // Without messages it had nothing to store until now.
+        if known.next == next && known.end > next {
             known.end = known.end.max(end);
         } else {
             *known = begun;
