@@ -89,6 +89,9 @@ impl Load {
     }
 }
 
+/// A limit, of what, and how much of that so many workers need.
+type Need<'a> = (Option<Limit>, &'static str, &'a dyn Fn(u64) -> u64);
+
 fn lookups(workers: u64) -> u64 {
     (workers / 2).clamp(FEWEST_LOOKUPS, MOST_LOOKUPS)
 }
@@ -146,7 +149,7 @@ impl Capacity {
 
     fn within(configured: u64, load: &Load, limits: &Limits) -> Self {
         let memory = limits.memory.map_or(u64::MAX, |limit| limit.value);
-        let needs: [(Option<Limit>, &'static str, &dyn Fn(u64) -> u64); 3] = [
+        let needs: [Need<'_>; 3] = [
             (limits.files, "open files", &|workers| load.files(workers)),
             (limits.threads, "threads", &|workers| load.threads(workers)),
             (limits.memory, "bytes of memory", &|workers| load.memory(workers, memory)),

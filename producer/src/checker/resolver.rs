@@ -268,7 +268,7 @@ mod tests {
         thread::scope(|scope| {
             for _ in 0..20 {
                 scope.spawn(|| {
-                    assert!(resolver.ask("a.test", route, Instant::now() + Duration::from_secs(1)).is_none())
+                    assert!(resolver.ask("a.test", route, Instant::now() + Duration::from_secs(1)).is_none());
                 });
             }
             assert!(resolver.ask("b.test", Route::default(), Instant::now() + PLENTY).unwrap().is_ok());

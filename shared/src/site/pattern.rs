@@ -181,9 +181,8 @@ fn search(dfa: &DFA, cache: &mut Cache, text: &str, deadline: Instant) -> Option
     let mut state = dfa.start_state_forward(cache, &Input::new(bytes)).ok()?;
     // What the search builds is judged by how far it served: the cache wants to know where the search is.
     cache.search_start(0);
-    let mut found = None;
     let mut at = 0;
-    'text: while at < bytes.len() {
+    while at < bytes.len() {
         let end = bytes.len().min(at + BYTES_PER_LOOK);
         for (offset, byte) in bytes[at..end].iter().enumerate() {
             if state.is_tagged() {
@@ -194,15 +193,16 @@ fn search(dfa: &DFA, cache: &mut Cache, text: &str, deadline: Instant) -> Option
                 return None;
             };
             state = next;
-            if state.is_tagged()
-                && let Some(end) = ended(state, text, at + offset)
-            {
-                found = end;
-                cache.search_finish(at + offset);
-                if found.is_none() {
+            match said(state, text, at + offset) {
+                Said::GoOn => {}
+                Said::Known(is_found) => {
+                    cache.search_finish(at + offset);
+                    return Some(Ok(is_found));
+                }
+                Said::Unknown => {
+                    cache.search_finish(at + offset);
                     return None;
                 }
-                break 'text;
             }
         }
         at = end;
@@ -211,29 +211,37 @@ fn search(dfa: &DFA, cache: &mut Cache, text: &str, deadline: Instant) -> Option
             return Some(Err(Late));
         }
     }
-    if let Some(found) = found {
-        return Some(Ok(found));
-    }
     cache.search_finish(bytes.len());
     let last = dfa.next_eoi_state(cache, state).ok()?;
-    match ended(last, text, bytes.len()) {
-        Some(None) => None,
-        Some(Some(found)) => Some(Ok(found)),
-        None => Some(Ok(false)),
+    match said(last, text, bytes.len()) {
+        Said::GoOn => Some(Ok(false)),
+        Said::Known(is_found) => Some(Ok(is_found)),
+        Said::Unknown => None,
     }
 }
 
-/// What the `state` that was entered says of the text before `at`: `None` goes on, `Some(None)` means that this automaton cannot
-/// say.
-fn ended(state: LazyStateID, text: &str, at: usize) -> Option<Option<bool>> {
-    if state.is_match() {
+/// What a state says of the text before it.
+enum Said {
+    GoOn,
+    Known(bool),
+    /// This automaton cannot say.
+    Unknown,
+}
+
+/// What the `state` that was entered says of the text before `at`.
+fn said(state: LazyStateID, text: &str, at: usize) -> Said {
+    if !state.is_tagged() {
+        Said::GoOn
+    } else if state.is_match() {
         // An empty match within a character is none.
-        return text.is_char_boundary(at).then_some(Some(true));
+        if text.is_char_boundary(at) { Said::Known(true) } else { Said::GoOn }
+    } else if state.is_dead() {
+        Said::Known(false)
+    } else if state.is_quit() {
+        Said::Unknown
+    } else {
+        Said::GoOn
     }
-    if state.is_dead() {
-        return Some(Some(false));
-    }
-    state.is_quit().then_some(None)
 }
 
 /// Searches `text` by following all ways through the pattern at once. Takes a time that is the product of both sizes at most, and
