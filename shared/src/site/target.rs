@@ -199,6 +199,14 @@ mod tests {
             ),
             ("", "an empty text: is not a URL: write it like https://example.com"),
             (
+                "a.test,b.test",
+                "a text of 13 characters: has a host that is no name: letters, digits, `-`, `_` and single dots can stand there",
+            ),
+            (
+                "https://a..test",
+                r#""https://a..test": has a host that is no name: letters, digits, `-`, `_` and single dots can stand there"#,
+            ),
+            (
                 "https://u:s3cret@example.com:99999",
                 "a text of 34 characters: is not a URL: invalid port number; write it like https://example.com",
             ),

@@ -99,6 +99,9 @@ impl<'a> Typed<'a> {
                 "has a number for a host, which would mean the address {address}: write the host's name, or the four \
                  numbers of its address, such as http://localhost:8080 or http://192.0.2.1"
             )),
+            Host::Domain(name) if !is_host_name(name) => {
+                Err("has a host that is no name: letters, digits, `-`, `_` and single dots can stand there".into())
+            }
             Host::Domain(name) if *name == typed => Ok(()),
             Host::Domain(name) => {
                 let is_itself = !typed.is_ascii() && idna::domain_to_unicode(name).0 == typed;
@@ -110,4 +113,11 @@ impl<'a> Typed<'a> {
             }
         }
     }
+}
+
+/// Whether `name` could be resolved: the standard lets `a.test,b.test` pass. One dot may stand at its end.
+fn is_host_name(name: &str) -> bool {
+    let is_label =
+        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    name.strip_suffix('.').unwrap_or(name).split('.').all(is_label)
 }
