@@ -46,6 +46,7 @@ mod reload;
 mod secrets;
 mod setup_database;
 mod spool_faults;
+mod spool_room;
 mod start_order;
 mod stopping;
 mod storm;

@@ -8,6 +8,8 @@
 //! database file does not promise, and a batch costs one write and one `fdatasync` (see ARCHITECTURE.md for figures).
 
 mod feed;
+mod files;
+mod hold;
 mod identity;
 mod intake;
 mod ledger;
@@ -16,12 +18,15 @@ mod lock;
 mod loss;
 mod record;
 mod recovery;
+mod room;
 mod segment;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use feed::Feed;
+pub(crate) use files::create_folder;
 pub use intake::{Intake, SpoolGauge, SpoolHandle};
 pub use ledger::Ledger;
 pub use record::Stored;
@@ -29,7 +34,7 @@ pub use recovery::Spool;
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -58,6 +63,12 @@ pub enum SpoolError {
         /// Its answer.
         source: io::Error,
     },
+}
+
+/// What is amiss with a spool's folder before it is opened: who has access to it, and its room.
+pub(crate) fn warnings(folder: &Path, max_size: u64) -> Vec<String> {
+    let taken = segment::list(folder).map_or(0, |segments| segments.iter().map(|segment| segment.bytes).sum());
+    files::folder_warning(folder).into_iter().chain(room::warning(folder, taken, max_size)).collect()
 }
 
 /// What the writer and the feed share.
