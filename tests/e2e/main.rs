@@ -51,6 +51,7 @@ mod rights;
 mod secrets;
 mod setup_database;
 mod spool_faults;
+mod spool_room;
 mod start_order;
 mod stopping;
 mod storm;

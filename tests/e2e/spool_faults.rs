@@ -7,7 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::harness::mount::Mount;
-use crate::harness::{Pipeline, Service, eventually, site, within};
+use crate::harness::proxy::{Behaviour, Proxy};
+use crate::harness::{Pipeline, Service, eventually, shared_servers, site, within};
 
 /// Sites whose results are long, so that disks and segments are soon full: some 4 MB in 2 s.
 fn wordy<'a>(pipeline: Pipeline<'a>, site: &site::Site) -> Pipeline<'a> {
@@ -118,19 +119,21 @@ fn a_producer_that_ends_on_a_full_disk_loses_nothing_that_it_had_kept() {
 
 #[test]
 fn a_disk_out_of_inodes_stops_no_producer_and_nothing_is_lost() {
-    let site = site::well("hello");
-    let pipeline = wordy(Pipeline::new("no_inodes"), &site);
+    let (site, kafka) = (site::well("hello"), Proxy::kafka(shared_servers().kafka()));
+    let pipeline = wordy(Pipeline::new("no_inodes").broker_behind(kafka.address()), &site);
     let disk = Mount::tmpfs(&pipeline.spool(), "nr_inodes=64");
     let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
     pipeline.wait_for_rows(100);
+    // While Kafka acknowledges, a full segment is emptied where it lies and no other file is needed.
+    kafka.behave(Behaviour::Refuse);
     let filling = disk.fill_inodes();
-    // Until its segment is full, the producer needs no other file; and each that it is done with leaves room for another.
     eventually("no segment can be made", || {
         filling.take_inodes();
         producer.get("/health/ready").0 == 503
     });
     wait_until_refused(&producer, "No space left on device");
     drop(filling);
+    kafka.behave(Behaviour::Forward);
     wait_until_well(&pipeline, &producer);
     pipeline.prove(producer);
 }

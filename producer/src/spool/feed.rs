@@ -117,7 +117,8 @@ impl Feed {
             return Next::OnDisk(state.handed.min(state.queued_from - 1));
         }
         let events = pop(&mut state, most);
-        self.taken = events.last().map_or(self.taken, |event| event.seq);
+        // Where none is among the numbers that may be handed out, these were skipped and are done with.
+        self.taken = events.last().map_or(state.handed, |event| event.seq);
         if events.is_empty() { Next::NeedsMark } else { Next::Queued(events) }
     }
 
@@ -139,7 +140,7 @@ impl Feed {
     fn read_back(&mut self, last: u64) -> io::Result<()> {
         let segments = self.shared.lock().segments.clone();
         for segment in segments.iter().filter(|segment| segment.last_seq > self.taken && segment.first_seq <= last) {
-            let contents = segment::read_or_gone(segment)?;
+            let contents = segment::read_known(segment)?;
             self.declare(&loss::found_lost(segment, &contents, self.taken.max(self.searched) + 1, last))?;
             self.searched = last.min(segment.last_seq);
             let wanted = |event: &Stored| event.seq > self.taken && event.seq <= last;
@@ -185,7 +186,7 @@ impl Feed {
         let segments = self.shared.lock().segments.clone();
         let mut found: Vec<Stored> = Vec::new();
         for segment in segments.iter().filter(|segment| segment.last_seq >= from && segment.first_seq <= self.taken) {
-            let contents = segment::read_or_gone(segment)?;
+            let contents = segment::read_known(segment)?;
             let last = self.taken.min(segment.last_seq);
             self.declare(&loss::found_lost(segment, &contents, from.max(self.searched_again + 1), last))?;
             self.searched_again = self.searched_again.max(last);

@@ -2,12 +2,14 @@
 //! damaged spool never issues a number twice.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use isitup_shared::crash_point;
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
+
+use super::files::{self, FileId};
 
 const NAME: &str = "identity";
 
@@ -18,6 +20,8 @@ const AHEAD: u64 = 65_536;
 #[derive(Debug)]
 pub(super) struct Identity {
     path: PathBuf,
+    /// The file as it was read or written last.
+    id: Option<FileId>,
     pub(super) producer_id: Uuid,
     /// No number above this one was ever issued.
     pub(super) reserved: u64,
@@ -31,9 +35,15 @@ impl Identity {
     /// The identity in `folder`, unless there is none that is whole.
     pub(super) fn read(folder: &Path) -> io::Result<Option<Self>> {
         let path = folder.join(NAME);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(parse(&text, path)),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => Ok(None),
+        if files::metadata(&path)?.is_none() {
+            return Ok(None);
+        }
+        let mut file = File::open(&path)?;
+        let id = FileId::of(&file.metadata()?);
+        let mut text = String::new();
+        match file.read_to_string(&mut text) {
+            Ok(_) => Ok(parse(&text, path).map(|identity| Self { id: Some(id), ..identity })),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -41,7 +51,8 @@ impl Identity {
     /// A new identity in `folder`, in place of what may be there.
     pub(super) fn create(folder: &Path) -> io::Result<Self> {
         let producer_id = Uuid::new_v4();
-        let identity = Self { path: folder.join(NAME), producer_id, reserved: 0, newest: 0, settled: None };
+        let path = folder.join(NAME);
+        let mut identity = Self { path, id: None, producer_id, reserved: 0, newest: 0, settled: None };
         identity.write()?;
         Ok(identity)
     }
@@ -61,42 +72,52 @@ impl Identity {
         self.write()
     }
 
+    /// Returns whether the file is still the one that was read or written last.
+    pub(super) fn is_in_place(&self) -> io::Result<bool> {
+        Ok(self.id.is_some() && FileId::at(&self.path)? == self.id)
+    }
+
+    /// Takes back the file that somebody removed or replaced. Returns the highest number that another producer of the
+    /// same name may have issued meanwhile, where there was one.
+    pub(super) fn restore(&mut self, folder: &Path) -> io::Result<Option<u64>> {
+        let found = Self::read(folder)?;
+        let is_ours = found.as_ref().is_none_or(|found| found.producer_id == self.producer_id);
+        if !is_ours {
+            files::set_aside(&self.path)?;
+        }
+        // An older copy, as a backup has it, says less than this one.
+        let ahead = found.filter(|found| is_ours && (found.newest > self.newest || found.reserved > self.reserved));
+        if let Some(found) = &ahead {
+            self.reserved = self.reserved.max(found.reserved);
+            self.newest = self.newest.max(found.newest);
+        }
+        self.write()?;
+        Ok(ahead.map(|_| self.reserved))
+    }
+
     /// Writes the file, durably.
-    pub(super) fn write(&self) -> io::Result<()> {
+    pub(super) fn write(&mut self) -> io::Result<()> {
+        let temporary = self.path.with_extension("new");
+        self.write_by(&temporary).inspect_err(|_| drop(fs::remove_file(&temporary)))
+    }
+
+    fn write_by(&mut self, temporary: &Path) -> io::Result<()> {
         let settled = self.settled.map_or_else(|| "-".to_owned(), |time| time.as_micros().to_string());
         let line = format!("{} {} {} {settled}", self.producer_id, self.reserved, self.newest);
-        let temporary = self.path.with_extension("new");
         crash_point!("identity.begin");
-        let mut file = File::create(&temporary)?;
+        let mut file = files::create_temporary(temporary)?;
         writeln!(file, "{line} {:08x}", crc32fast::hash(line.as_bytes()))?;
         crash_point!("identity.written");
         file.sync_all()?;
         crash_point!("identity.synced");
-        fs::rename(&temporary, &self.path)?;
+        let id = FileId::of(&file.metadata()?);
+        files::rename_into_place(temporary, &self.path)?;
+        self.id = Some(id);
         crash_point!("identity.renamed");
-        self.path.parent().map_or(Ok(()), sync_folder)?;
+        self.path.parent().map_or(Ok(()), files::sync_folder)?;
         crash_point!("identity.durable");
         Ok(())
     }
-}
-
-/// Makes `folder` and the folders above it where they are missing, durably.
-pub(super) fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
-    }
-    let above = folder.parent().unwrap_or(Path::new(""));
-    create_folder(above)?;
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !folder.is_dir() => return Err(error),
-        _ => {}
-    }
-    sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })
-}
-
-/// Makes created, renamed and removed names durable.
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }
 
 fn parse(text: &str, path: PathBuf) -> Option<Identity> {
@@ -109,7 +130,7 @@ fn parse(text: &str, path: PathBuf) -> Option<Identity> {
     // An older form has these two only; where numbers were reserved there was a segment.
     let newest = words.next().map_or(Some(u64::from(reserved > 0)), |newest| newest.parse().ok())?;
     let settled = words.next().and_then(|micros| micros.parse().ok()).map(UtcTime::from_micros);
-    Some(Identity { path, producer_id, reserved, newest, settled })
+    Some(Identity { path, id: None, producer_id, reserved, newest, settled })
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub(super) struct Bounds {
     accepted: Vec<(u64, UtcTime)>,
     /// Of as many of them, the latest.
     latest: Vec<UtcTime>,
+    /// The oldest moment of all.
+    oldest: Option<UtcTime>,
 }
 
 impl Bounds {
@@ -49,6 +51,7 @@ impl Bounds {
             Some(*latest)
         };
         self.latest = self.accepted.iter().scan(UtcTime::EPOCH, latest).collect();
+        self.oldest = self.since.iter().chain(&self.accepted).map(|(_, moment)| *moment).min();
     }
 
     /// The gap over numbers that are lost: their slots lie in its span.
@@ -59,7 +62,8 @@ impl Bounds {
         let before = before.map(|index| self.latest[index]);
         let known = self.since.partition_point(|(seq, _)| *seq <= range.first).checked_sub(1);
         let later = known.map_or(0, |index| index + 1)..self.since.partition_point(|(seq, _)| *seq <= range.last);
-        let known = known.map_or_else(|| earlier(self.oldest(), UNKNOWN_AGE), |index| self.since[index].1);
+        let oldest = || self.oldest.unwrap_or_else(UtcTime::now);
+        let known = known.map_or_else(|| earlier(oldest(), UNKNOWN_AGE), |index| self.since[index].1);
         let from = self.since[later].iter().map(|(_, moment)| *moment).fold(known, UtcTime::min);
         let (from, to) = match before {
             Some(before) if before > to => (earlier(from.min(to), PUT_BACK), before.after(PUT_BACK)),
@@ -67,11 +71,6 @@ impl Bounds {
         };
         let span = TimeSpan { from, to, sites: None };
         Gap { reason: GapReason::SpoolCorrupt, seqs: Some(range), span: Some(span) }
-    }
-
-    fn oldest(&self) -> UtcTime {
-        let times = self.since.iter().chain(&self.accepted).map(|(_, moment)| *moment);
-        times.min().unwrap_or_else(UtcTime::now)
     }
 }
 
@@ -115,7 +114,7 @@ mod tests {
 
     fn span(since: &[(u64, i64)], accepted: &[(u64, i64)], first: u64, last: u64) -> (UtcTime, UtcTime) {
         let times = |times: &[(u64, i64)]| times.iter().map(|(seq, second)| (*seq, at(*second))).collect();
-        let mut bounds = Bounds { since: times(since), accepted: times(accepted), latest: Vec::new() };
+        let mut bounds = Bounds { since: times(since), accepted: times(accepted), ..Bounds::default() };
         bounds.sort();
         let span = bounds.gap(SeqRange { first, last }).span.unwrap();
         (span.from, span.to)

@@ -8,6 +8,8 @@
 //! database file does not promise, and a batch costs one write and one `fdatasync` (see ARCHITECTURE.md for figures).
 
 mod feed;
+mod files;
+mod hold;
 mod identity;
 mod intake;
 mod ledger;
@@ -16,12 +18,15 @@ mod lock;
 mod loss;
 mod record;
 mod recovery;
+mod room;
 mod segment;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod writer;
 
 pub use feed::Feed;
+pub(crate) use files::create_folder;
 pub use intake::{Intake, SpoolGauge, SpoolHandle};
 pub use ledger::Ledger;
 pub use record::Stored;
@@ -29,7 +34,7 @@ pub use recovery::Spool;
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -59,6 +64,12 @@ pub enum SpoolError {
         /// Its answer.
         source: io::Error,
     },
+}
+
+/// What is amiss with a spool's folder before it is opened: who has access to it, and its room.
+pub(crate) fn warnings(folder: &Path, max_size: u64) -> Vec<String> {
+    let taken = segment::list(folder).map_or(0, |segments| segments.iter().map(|segment| segment.bytes).sum());
+    files::folder_warning(folder).into_iter().chain(room::warning(folder, taken, max_size)).collect()
 }
 
 /// What the writer and the feed share.
@@ -98,6 +109,9 @@ struct State {
     unblocked_at: Option<Instant>,
 }
 
+/// What may have been handed to Kafka must leave room in the smallest spool, too.
+const LEAST_HANDED_BYTES: u64 = 2 * segment::SIZE;
+
 /// Events kept in memory for the publisher beside the disk; when they are more, it reads them back.
 const MOST_QUEUED_BYTES: usize = 16 << 20;
 
@@ -106,14 +120,22 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Up to which number events may be handed to Kafka: so far beyond what it acknowledges. What is handed can no longer be dropped
-    /// where the spool grows too large; so once it is half full, nothing runs ahead of a partition that fails.
+    /// Returns the last number that may be handed to Kafka: [`HANDING_WINDOW`] events beyond the highest one that it
+    /// acknowledged, so that others run ahead of a partition that fails. What was handed is never dropped where the spool grows
+    /// too large, so all of it takes at most half of the spool. Numbers that no segment has were dropped or skipped, and
+    /// count for nothing.
     fn handing_limit(&self, state: &State) -> u64 {
-        let acked = self.acked.load(Ordering::Acquire);
-        let bytes: u64 = state.segments.iter().map(|segment| segment.bytes).sum();
-        let is_roomy = bytes <= self.max_size / 2;
-        let from = if is_roomy { acked.max(self.reached.load(Ordering::Acquire)) } else { acked };
-        from + HANDING_WINDOW
+        let (acked, reached) = (self.acked.load(Ordering::Acquire), self.reached.load(Ordering::Acquire));
+        let waiting = || state.segments.iter().filter(|segment| segment.last_seq > acked);
+        let before = waiting().next().map_or(acked, |segment| acked.max(segment.first_seq.saturating_sub(1)));
+        let (most, mut bytes) = (LEAST_HANDED_BYTES.max(self.max_size / 2), 0);
+        let too_many = waiting().find(|segment| {
+            let is_first = bytes == 0;
+            bytes += segment.disk_bytes();
+            !is_first && bytes > most
+        });
+        let by_size = too_many.map_or(u64::MAX, |segment| segment.first_seq.saturating_sub(1));
+        by_size.min(before.max(reached) + HANDING_WINDOW)
     }
 
     /// Takes over a batch that has become durable.

@@ -1,7 +1,7 @@
 //! The files of a spool: each holds records from one number on, at a size fixed when it is made, so that a cut shows.
 
-use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -10,13 +10,17 @@ use isitup_shared::event::Rank;
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
-use super::identity::sync_folder;
+use super::files::{self, sync_folder};
 use super::record::{self, HEAD_SIZE, Head, Mark, Record, Stored};
 
 /// Bytes of a segment, unless one record needs more.
 pub(super) const SIZE: u64 = 4 << 20;
 /// The unit of [`MetadataExt::blocks`].
 const BLOCK: u64 = 512;
+/// What the smallest file takes on common file systems.
+const DISK_BLOCK: u64 = 4096;
+/// Longer files are damaged: no segment was ever made so long.
+const LONGEST: u64 = 256 << 20;
 const EXTENSION: &str = "seg";
 /// The extension of a file that is not in its place yet.
 const UNPLACED: &str = "new";
@@ -29,92 +33,45 @@ pub(super) struct Segment {
     pub(super) first_seq: u64,
     /// All its numbers are at most this one; grows while it is written.
     pub(super) last_seq: u64,
-    /// Bytes it takes on disk; its unwritten part takes none.
+    /// Bytes that are written; its unwritten part takes no room on disk.
     pub(super) bytes: u64,
+    /// Events it holds.
+    pub(super) count: u64,
+    /// Bytes of those of them that are no results.
+    pub(super) accounts: u64,
     /// None of its events is of a slot before this moment, where that is known.
     pub(super) since: Option<UtcTime>,
     /// Events up to this rank were dropped from it.
     pub(super) thinned: Option<Rank>,
 }
 
-/// The segment that is being written.
-#[derive(Debug)]
-pub(super) struct Tail {
-    path: PathBuf,
-    inode: u64,
-    file: File,
-    /// Where the next record goes; all before it is durable.
-    end: u64,
-    size: u64,
+impl Segment {
+    /// One without events.
+    pub(super) const fn empty(path: PathBuf, first_seq: u64) -> Self {
+        let last_seq = first_seq.saturating_sub(1);
+        Self { path, first_seq, last_seq, bytes: 0, count: 0, accounts: 0, since: None, thinned: None }
+    }
+
+    /// Bytes it takes on disk, in whole blocks.
+    pub(super) const fn disk_bytes(&self) -> u64 {
+        self.bytes.next_multiple_of(DISK_BLOCK)
+    }
+
+    /// Notes that it holds these events now.
+    pub(super) fn note(&mut self, events: &[Stored]) {
+        self.count = events.len() as u64;
+        self.accounts = bytes_of(events.iter().filter(|event| event.rank == Rank::Account));
+    }
 }
 
-impl Tail {
-    /// Makes a new segment of `producer_id` for numbers from `first_seq` on, none of a slot before `since`, which begins
-    /// with `records`. Durable when it returns; until then nothing has changed, whatever happens: one of the same number
-    /// may be there already, which holds nothing but marks, the only ones perhaps.
-    pub(super) fn create(
-        folder: &Path,
-        producer_id: Uuid,
-        first_seq: u64,
-        since: UtcTime,
-        records: &[u8],
-    ) -> io::Result<(Self, Segment)> {
-        let path = folder.join(format!("{first_seq:020}.{EXTENSION}"));
-        let size = SIZE.max((HEAD_SIZE + records.len()) as u64);
-        let mut contents = Vec::with_capacity(HEAD_SIZE + records.len());
-        let since = Some(since);
-        record::write_head(&mut contents, &Head { producer_id, size, since });
-        contents.extend_from_slice(records);
-        crash_point!("segment.begin");
-        let (prepared, file) = Prepared::new(&path, &contents, size)?;
-        let inode = file.metadata()?.ino();
-        let end = prepared.bytes;
-        crash_point!("segment.headed");
-        prepared.rename()?;
-        crash_point!("segment.named");
-        // One that is perhaps there must not be found beside what is written in its stead.
-        sync_folder(folder).inspect_err(|_| drop(fs::remove_file(&path)))?;
-        crash_point!("segment.durable");
-        let tail = Self { path: path.clone(), inode, file, end, size };
-        let last_seq = first_seq.saturating_sub(1);
-        let segment = Segment { path, first_seq, last_seq, bytes: end, since, thinned: None };
-        Ok((tail, segment))
-    }
+/// Bytes that `events` take in a segment.
+pub(super) fn bytes_of<'a>(events: impl IntoIterator<Item = &'a Stored>) -> u64 {
+    events.into_iter().map(|event| event.size() as u64).sum()
+}
 
-    /// Whether the file is still found where it was made; what is written to one that was removed is kept by nobody.
-    pub(super) fn is_in_place(&self) -> io::Result<bool> {
-        match fs::metadata(&self.path) {
-            Ok(found) => Ok(found.ino() == self.inode),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Has no room from here on.
-    pub(super) const fn end(&mut self) {
-        self.size = self.end;
-    }
-
-    /// Whether `bytes` more fit.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.end + bytes as u64 <= self.size
-    }
-
-    /// Writes `records` and makes them durable. After an error none of them count, and the call may be repeated.
-    pub(super) fn append(&mut self, records: &[u8]) -> io::Result<()> {
-        crash_point!("spool.begin");
-        let written = self.file.write_all_at(records, self.end).and_then(|()| {
-            crash_point!("spool.written");
-            self.file.sync_data()
-        });
-        crash_point!("spool.durable");
-        match written {
-            Ok(()) => self.end += records.len() as u64,
-            // What a full disk took of them would look like damage, should the process end before the disk has room.
-            Err(_) => drop(self.file.write_all_at(&vec![0; records.len()], self.end)),
-        }
-        written
-    }
+/// Where the segment of numbers from `first_seq` on lies.
+pub(super) fn path(folder: &Path, first_seq: u64) -> PathBuf {
+    folder.join(format!("{first_seq:020}.{EXTENSION}"))
 }
 
 /// Removes what was being made when the process or the machine died.
@@ -122,7 +79,7 @@ pub(super) fn remove_unplaced(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == UNPLACED) {
-            fs::remove_file(&path)?;
+            fs::remove_file(&path).or_else(|_| files::set_aside(&path))?;
         }
     }
     Ok(())
@@ -138,9 +95,12 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<Segment>> {
         }
         let first = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse::<u64>().ok());
         if let Some(first_seq) = first {
-            let bytes = fs::metadata(&path)?.blocks() * BLOCK;
-            let last_seq = first_seq.saturating_sub(1);
-            segments.push(Segment { path, first_seq, last_seq, bytes, since: None, thinned: None });
+            let Some(metadata) = files::metadata(&path)? else {
+                log::error!("{} is no file; what the spool had there is taken for lost", path.display());
+                continue;
+            };
+            let bytes = metadata.blocks() * BLOCK;
+            segments.push(Segment { bytes, ..Segment::empty(path, first_seq) });
         }
     }
     segments.sort_by_key(|segment| segment.first_seq);
@@ -158,11 +118,14 @@ pub(super) struct Contents {
     pub(super) since: Vec<(u64, UtcTime)>,
     /// Whether something was there that is no whole record.
     pub(super) damaged: bool,
+    /// Where the records end.
+    pub(super) end: u64,
 }
 
 /// Reads all that is whole in `segment`. Numbers outside `1..=most` are damage, whatever their checksum says.
 pub(super) fn read(segment: &Segment, most: u64) -> io::Result<Contents> {
-    let bytes = fs::read(&segment.path)?;
+    let mut bytes = Vec::new();
+    File::open(&segment.path)?.take(LONGEST).read_to_end(&mut bytes)?;
     // A segment whose head is not whole is damaged.
     let mut contents = Contents { damaged: true, ..Contents::default() };
     let end = end_of(&bytes);
@@ -199,6 +162,7 @@ pub(super) fn read(segment: &Segment, most: u64) -> io::Result<Contents> {
             }
         }
     }
+    contents.end = at as u64;
     Ok(contents)
 }
 
@@ -215,10 +179,10 @@ pub(super) struct Prepared {
 
 impl Prepared {
     /// A file of `size` bytes for `path`, which begins with `contents`.
-    fn new(path: &Path, contents: &[u8], size: u64) -> io::Result<(Self, File)> {
+    pub(super) fn new(path: &Path, contents: &[u8], size: u64) -> io::Result<(Self, File)> {
         let (path, temporary) = (path.to_owned(), path.with_extension(UNPLACED));
         let prepared = Self { path, temporary, bytes: contents.len() as u64, is_placed: false };
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&prepared.temporary)?;
+        let file = files::create_temporary(&prepared.temporary)?;
         file.set_len(size)?;
         file.write_all_at(contents, 0)?;
         file.sync_all()?;
@@ -234,8 +198,8 @@ impl Prepared {
         Ok(bytes)
     }
 
-    fn rename(mut self) -> io::Result<()> {
-        fs::rename(&self.temporary, &self.path)?;
+    pub(super) fn rename(mut self) -> io::Result<()> {
+        files::rename_into_place(&self.temporary, &self.path)?;
         self.is_placed = true;
         Ok(())
     }
@@ -264,12 +228,19 @@ fn end_of(bytes: &[u8]) -> usize {
     bytes[..whole.min(bytes.len())].iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
-/// What `segment` holds; all of it is damaged when the file is gone.
-pub(super) fn read_or_gone(segment: &Segment) -> io::Result<Contents> {
-    match read(segment, u64::MAX) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Contents { damaged: true, ..Contents::default() }),
-        contents => contents,
-    }
+/// What `segment` of a running spool holds, without what was dropped from it or numbered by somebody else. It is damaged
+/// when events are missing that it is known to hold, also when the whole file is gone or was replaced.
+pub(super) fn read_known(segment: &Segment) -> io::Result<Contents> {
+    let mut contents = match files::metadata(&segment.path)? {
+        Some(_) => read(segment, u64::MAX)?,
+        None => Contents { damaged: true, ..Contents::default() },
+    };
+    let is_known = |event: &Stored| {
+        (segment.first_seq..=segment.last_seq).contains(&event.seq) && Some(event.rank) > segment.thinned
+    };
+    contents.events.retain(is_known);
+    contents.damaged |= (contents.events.len() as u64) < segment.count;
+    Ok(contents)
 }
 
 /// Prepares what is to replace `segment`: one that holds `events` only, `producer_id`'s where its `head` is lost.
@@ -279,7 +250,7 @@ pub(super) fn rewrite(
     producer_id: Uuid,
     events: &[Stored],
 ) -> io::Result<Prepared> {
-    let size = HEAD_SIZE as u64 + events.iter().map(|event| event.size() as u64).sum::<u64>();
+    let size = HEAD_SIZE as u64 + bytes_of(events);
     let mut records = Vec::new();
     let head = head.unwrap_or(Head { producer_id, size, since: segment.since });
     record::write_head(&mut records, &Head { size, ..head });

@@ -1,26 +1,28 @@
 //! The thread that makes events durable: numbers them, and writes them in batches.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use isitup_shared::config::Format;
 use isitup_shared::crash_point;
-use isitup_shared::event::{Body, Draft, Gap, Rank, Sealer};
+use isitup_shared::event::{Body, Draft, Gap, GapReason, Sealer, SeqRange};
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
 use uuid::Uuid;
 
-use super::identity::{self, Identity};
+use super::files;
+use super::identity::Identity;
 use super::intake::Entry;
 use super::lock::Lock;
 use super::record::{self, Mark, Stored};
-use super::segment::{Segment, Tail};
+use super::segment::Segment;
+use super::tail::Tail;
 use super::{Ledger, Shared};
 
 /// A batch at the most.
@@ -28,12 +30,17 @@ const MOST_IN_BATCH: usize = 8192;
 const MOST_BATCH_BYTES: usize = 2 << 20;
 /// How far the events that may be handed to Kafka run ahead of those that were acknowledged, see [`Shared::handing_limit`].
 pub(super) const HANDING_WINDOW: u64 = 16_384;
+/// Gaps found at once are declared in batches of this many.
+const MOST_GAPS_IN_BATCH: usize = 4096;
 /// Between two batches under load: a few times what the last one took, so that disks are not written all the time. A
 /// batch costs some 300 us of CPU on its way through disk and Kafka, however few events it holds, so that the shortest
 /// pause decides what a check costs; on average it delays an event by half of itself.
 const PAUSE_FACTOR: u32 = 4;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// After a shutdown began, a full disk is tried again for so long: within the time that the end of the process leaves.
+const LAST_TRIES: Duration = Duration::from_secs(5);
 
 /// After so long without a batch the thread hangs: the producer's own heartbeat alone brings one each 10 s.
 pub(super) const LONGEST_SILENCE: Duration = Duration::from_secs(120);
@@ -62,8 +69,12 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     /// The batch as it goes to disk; kept for its room.
     pub(super) records: Vec<u8>,
+    /// To be declared with the next batch: numbers that another producer may have used.
+    pub(super) skipped: Option<SeqRange>,
+    /// Whether it was said that segments cannot be removed.
+    pub(super) cannot_remove: bool,
     /// Held as long as the spool is open.
-    pub(super) _lock: Lock,
+    pub(super) lock: Lock,
 }
 
 impl Writer {
@@ -79,15 +90,10 @@ impl Writer {
     /// Declares what recovery found lost.
     pub(super) fn commit_gaps(&mut self, gaps: &[Gap]) -> io::Result<()> {
         let drafts: Vec<Draft> = gaps.iter().map(|gap| self.draft(gap)).collect();
-        self.commit(&drafts, self.mark.settled)
-    }
-
-    /// Notes that the segment at `path` takes `bytes` now, without its events up to the rank `thinned`.
-    pub(super) fn resized(&mut self, path: &Path, bytes: u64, thinned: Option<Rank>) {
-        if let Some(segment) = self.shared.lock().segments.iter_mut().find(|segment| segment.path == path) {
-            segment.bytes = bytes;
-            segment.thinned = thinned;
-        }
+        let mut batches = drafts.chunks(MOST_GAPS_IN_BATCH);
+        // Without a gap there is a mark to be written all the same.
+        self.commit(batches.next().unwrap_or_default(), self.mark.settled)?;
+        batches.try_for_each(|drafts| self.commit(drafts, self.mark.settled))
     }
 
     /// Writes what comes until [`Entry::End`].
@@ -122,80 +128,136 @@ impl Writer {
         }
     }
 
-    /// Commits, again and again while the disk refuses; gives up only during a shutdown.
+    /// Commits, again and again while the disk refuses; gives up only during a shutdown. Where the disk has little room,
+    /// it is filled with as many events as fit.
     fn commit_at_last(&mut self, drafts: &[Draft], settled: Option<UtcTime>, shutdown: &Shutdown) -> bool {
         let mut retry = Retry::for_service();
+        let (mut rest, mut most) = (drafts, drafts.len());
         loop {
             self.shared.heart.beat();
-            match self.commit(drafts, settled) {
-                Ok(()) => {
+            let (some, later) = rest.split_at(most.min(rest.len()));
+            // The slots of all drafts are closed already; they are settled with the last of them.
+            let result = self.commit(some, if later.is_empty() { settled } else { self.mark.settled });
+            let mut is_full = false;
+            match result {
+                Ok(()) if later.is_empty() => {
                     if self.shared.unblock() {
                         log::info!("the spool {} can be written again", self.folder.display());
                     }
                     return true;
                 }
-                Err(error) => {
-                    let why = format!("the spool {} cannot be written: {error}", self.folder.display());
-                    if self.shared.lock().blocked.replace(why.clone()).is_none() {
-                        log::error!("{why}; checks wait until it can");
-                    }
+                Ok(()) => {
+                    (rest, most) = (later, most * 2);
+                    retry.reset();
+                    continue;
                 }
+                Err(error) if files::is_full(&error) => {
+                    if self.make_room() {
+                        continue;
+                    }
+                    if most > 1 {
+                        most = most.div_ceil(2);
+                        continue;
+                    }
+                    self.tell_blocked(&error);
+                    is_full = true;
+                }
+                Err(error) => self.tell_blocked(&error),
             }
             if retry.pause(shutdown) {
-                log::error!(
-                    "{} events were not written before the end; the restart declares their slots",
-                    drafts.len()
-                );
+                // Kafka may acknowledge something yet, which makes room.
+                if is_full && shutdown.triggered_at().is_some_and(|at| at.elapsed() < LAST_TRIES) {
+                    thread::sleep(SHORTEST_PAUSE);
+                    continue;
+                }
+                log::error!("{} events were not written before the end; the restart declares their slots", rest.len());
                 return false;
             }
         }
     }
 
-    /// Numbers `drafts` and makes them durable, with a mark behind them. After an error nothing has changed.
-    pub(super) fn commit(&mut self, drafts: &[Draft], settled: Option<UtcTime>) -> io::Result<()> {
-        let acked = self.shared.acked.load(Ordering::Acquire);
-        let last = self.next_seq + drafts.len() as u64 - 1;
-        let limit = self.shared.handing_limit(&self.shared.lock());
-        let mark = Mark { settled, acked, handed: self.mark.handed.max(last.min(limit)) };
-        self.write(drafts, mark)
+    fn tell_blocked(&self, error: &io::Error) {
+        let why = format!("the spool {} cannot be written: {error}", self.folder.display());
+        if self.shared.lock().blocked.replace(why.clone()).is_none() {
+            log::error!("{why}; checks wait until it can");
+        }
     }
 
-    /// As [`Writer::commit`], with `mark` as it is given.
-    pub(super) fn write(&mut self, drafts: &[Draft], mark: Mark) -> io::Result<()> {
+    /// Numbers `drafts` and makes them durable, with a mark behind them. After an error nothing has changed.
+    pub(super) fn commit(&mut self, drafts: &[Draft], settled: Option<UtcTime>) -> io::Result<()> {
+        self.write(drafts, |writer, last| Mark { settled, ..writer.mark_up_to(last) })
+    }
+
+    /// As [`Writer::commit`], with the mark as it is, so that no more may be handed to Kafka than before.
+    pub(super) fn declare(&mut self, drafts: &[Draft]) -> io::Result<()> {
+        self.write(drafts, |writer, _| writer.mark)
+    }
+
+    /// The mark behind a batch that ends with the number `last`.
+    pub(super) fn mark_up_to(&self, last: u64) -> Mark {
+        let acked = self.shared.acked.load(Ordering::Acquire);
+        let handed = self.shared.handing_limit(&self.shared.lock()).min(last);
+        Mark { settled: self.mark.settled, acked, handed: self.mark.handed.max(handed) }
+    }
+
+    fn write(&mut self, drafts: &[Draft], mark: impl FnOnce(&Self, u64) -> Mark) -> io::Result<()> {
+        self.hold_folder()?;
+        let skipped = self.skipped.map(|seqs| Gap { reason: GapReason::SpoolCorrupt, seqs: Some(seqs), span: None });
+        let skipped = skipped.map(|gap| self.draft(&gap));
         let accepted_at = UtcTime::now();
-        let last = self.next_seq + drafts.len() as u64 - 1;
+        let numbered = skipped.iter().chain(drafts).zip(self.next_seq..);
+        let batch: Vec<Stored> = numbered.map(|(draft, seq)| self.number(draft, seq, accepted_at)).collect();
+        let last = self.next_seq + batch.len() as u64 - 1;
         self.identity.reserve(last)?;
-        let batch: Vec<Stored> =
-            drafts.iter().zip(self.next_seq..).map(|(draft, seq)| self.number(draft, seq, accepted_at)).collect();
+        let mark = mark(self, last);
         self.records.clear();
         for event in &batch {
             record::write_event(&mut self.records, event);
         }
         record::write_mark(&mut self.records, &mark);
-        if !self.tail.is_in_place()? {
-            self.begin_folder_anew()?;
-            self.begin_segment()?;
-        } else if self.tail.has_room(self.records.len()) {
-            self.tail.append(&self.records)?;
-            if let Some(segment) = self.shared.lock().segments.last_mut() {
-                segment.bytes += self.records.len() as u64;
-            }
-        } else {
-            self.begin_segment()?;
-        }
+        let bytes = self.place_records()?;
+        self.skipped = None;
         self.next_seq = last + 1;
         self.mark = mark;
         if let Some(segment) = self.shared.lock().segments.last_mut() {
+            segment.bytes += bytes;
             segment.last_seq = last;
+            segment.count += batch.len() as u64;
         }
         self.shared.publish(batch, mark.handed);
         crash_point!("spool.published");
         Ok(())
     }
 
+    /// Makes the records durable. Returns by how many bytes the newest segment in the list has grown since.
+    fn place_records(&mut self) -> io::Result<u64> {
+        let is_lost = !self.tail.is_in_place()?;
+        let grown = if !is_lost && self.tail.has_room(self.records.len()) {
+            self.tail.append(&mut self.records)?;
+            self.records.len() as u64
+        } else {
+            self.begin_segment()?;
+            0
+        };
+        // Another producer that came meanwhile has not seen the batch, and may use its numbers.
+        if !self.lock.is_in_place()? {
+            self.tail.take_back(self.records.len());
+            return Err(io::Error::other("its lock file was replaced at this moment"));
+        }
+        if is_lost {
+            let folder = self.folder.display();
+            log::error!(
+                "the newest segment of the spool {folder} was removed, cut or replaced; another one is begun, and what \
+                 only that file had is declared"
+            );
+        }
+        Ok(grown)
+    }
+
     /// Makes the batch the beginning of another segment.
     fn begin_segment(&mut self) -> io::Result<()> {
         let since = self.mark.settled.or(self.identity.settled).unwrap_or_else(UtcTime::now);
+        self.clear_way()?;
         let (tail, segment) =
             Tail::create(&self.folder, self.identity.producer_id, self.next_seq, since, &self.records)?;
         self.tail = tail;
@@ -208,15 +270,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Somebody took the spool's files away. The producer keeps its name and its numbers; what is lost shows when it is
-    /// to be read back.
-    fn begin_folder_anew(&mut self) -> io::Result<()> {
-        log::error!("the spool {} was taken away; it begins anew with what is in memory", self.folder.display());
-        identity::create_folder(&self.folder)?;
-        self._lock = Lock::take(&self.folder).map_err(io::Error::other)?;
-        self.identity.write()
-    }
-
     fn number(&self, draft: &Draft, seq: u64, accepted_at: UtcTime) -> Stored {
         let message = self.sealer.seal(draft, seq);
         Stored { seq, accepted_at, rank: draft.rank(), key: self.sealer.key(draft).as_bytes().to_vec(), message }
@@ -227,20 +280,6 @@ impl Writer {
         let mut state = self.shared.lock();
         state.segments.retain(|other| other.path != segment.path);
         state.segments.push(segment);
-    }
-
-    /// Removes segments whose events Kafka has all acknowledged. Only a mark that is on disk counts, else a crash
-    /// would find them gone without knowing why.
-    fn drop_acknowledged(&mut self) {
-        let mut state = self.shared.lock();
-        while state.segments.len() > 1 && state.segments[0].last_seq <= self.mark.acked {
-            let segment = state.segments.remove(0);
-            crash_point!("unlink.begin");
-            if let Err(error) = fs::remove_file(&segment.path) {
-                log::warn!("{} cannot be removed: {error}", segment.path.display());
-            }
-            crash_point!("unlink.done");
-        }
     }
 }
 

@@ -1,16 +1,16 @@
 //! The spool as its neighbours use it, on real files, also damaged ones.
 
 mod damage;
+mod meddling;
+mod overflow;
 
-use std::collections::BTreeSet;
 use std::fs;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use isitup_shared::config::{Format, SpoolConfig};
-use isitup_shared::event::{Body, Check, Draft, FailureKind, Gap, GapReason, Outcome, decode};
+use isitup_shared::event::{Body, Check, Draft, Gap, Outcome, decode};
 use isitup_shared::shutdown::Shutdown;
 use isitup_shared::time::UtcTime;
 
@@ -225,59 +225,4 @@ fn more_than_memory_keeps_comes_back_from_disk_in_order() {
         running.feed.acknowledged(*seen.last().unwrap(), events.len(), None);
     }
     assert_eq!(seen, (1..=120_000).collect::<Vec<_>>());
-}
-
-#[test]
-fn a_full_spool_drops_the_oldest_ups_first_and_declares_them_all() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = SpoolConfig { max_size: 16 << 20, ..config(folder.path()) };
-    let mut running = open(&config);
-    let down = || Outcome::down(FailureKind::Dns, "no such name");
-    let count = 120_000;
-    let put = |running: &Running, seconds: Range<i64>| {
-        for second in seconds {
-            let outcome = if second % 1000 == 0 { down() } else { Outcome::Up };
-            running.intake.put(draft(second, outcome), Vec::new());
-        }
-    };
-    // The publisher has the first ones in its hands: nobody can tell whether Kafka has them, too.
-    put(&running, 0..500);
-    let mut events = running.take(500);
-    put(&running, 500..count);
-    running.handle.flush(Instant::now() + SOON);
-    running.put(1);
-
-    let total = running.handle.gauge().events();
-    let (mut seen, mut declared, mut downs) = (BTreeSet::new(), BTreeSet::new(), 0);
-    let (mut slots, mut spans) = (BTreeSet::new(), Vec::new());
-    while (seen.len() as i64) < total {
-        let last = events.last().expect("fewer events came than the spool says it has");
-        running.feed.acknowledged(last.seq, events.len(), None);
-        for event in &events {
-            assert!(seen.insert(event.seq), "{} came twice", event.seq);
-            match decode(&event.message).unwrap().body {
-                Body::Gap(Gap { reason: GapReason::SpoolFull, seqs: Some(range), span: Some(span) }) => {
-                    declared.extend(range.first..=range.last);
-                    spans.push(span);
-                }
-                Body::Check(check) => {
-                    slots.insert(check.scheduled_at);
-                    downs += i64::from(check.outcome != Outcome::Up);
-                }
-                _ => {}
-            }
-        }
-        if (seen.len() as i64) < total {
-            events = running.take_some();
-        }
-    }
-    assert!(!declared.is_empty());
-    assert!(seen.is_disjoint(&declared), "an event that is declared gone was given out");
-    let all: BTreeSet<u64> = seen.union(&declared).copied().collect();
-    assert_eq!(all, (1..=*all.last().unwrap()).collect(), "a number is neither given out nor declared");
-    assert_eq!(downs, count / 1000, "an outage was dropped while there were ups");
-    assert!(spans.iter().all(|span| span.sites == Some(["site".into()].into())), "{spans:?}");
-    let is_declared = |slot: &UtcTime| spans.iter().any(|span| (span.from..=span.to).contains(slot));
-    let lost: Vec<UtcTime> = (0..count).map(at).filter(|slot| !slots.contains(slot) && !is_declared(slot)).collect();
-    assert_eq!(lost, [], "slots are neither given out nor declared");
 }
