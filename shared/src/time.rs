@@ -30,7 +30,11 @@ impl UtcTime {
 
     /// The moment `micros` microseconds after 1970; what lies beyond the years -9999 to 9999 becomes the nearest moment within.
     pub fn from_micros(micros: i64) -> Self {
-        let bounded = micros.clamp(jiff::Timestamp::MIN.as_microsecond(), jiff::Timestamp::MAX.as_microsecond());
+        // Of its last second in either direction jiff makes no timestamp again.
+        const SECOND: i64 = 1_000_000;
+        let earliest = jiff::Timestamp::MIN.as_microsecond() + SECOND;
+        let latest = jiff::Timestamp::MAX.as_microsecond() - SECOND;
+        let bounded = micros.clamp(earliest, latest);
         Self(jiff::Timestamp::from_microsecond(bounded).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
     }
 
@@ -137,5 +141,11 @@ mod tests {
         let time: UtcTime = "2026-11-21T02:26:40.123456789Z".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-21T02:26:40.123456Z");
         assert_eq!(time.to_string().parse::<UtcTime>().unwrap(), time);
+    }
+
+    #[test]
+    fn what_lies_beyond_the_calendar_becomes_its_nearest_moment() {
+        assert!(UtcTime::from_micros(i64::MAX) > UtcTime::from_micros(253_402_000_000_000_000));
+        assert!(UtcTime::from_micros(i64::MIN) < UtcTime::from_micros(-377_705_000_000_000_000));
     }
 }
