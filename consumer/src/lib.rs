@@ -5,6 +5,7 @@
 //! read, `maintenance` keeps house, [`store`] holds all SQL.
 
 mod assignment;
+mod blame;
 mod cli;
 mod commands;
 mod config;
@@ -17,6 +18,7 @@ mod metrics;
 mod mirror;
 mod output;
 mod packing;
+mod parking;
 mod pipeline;
 mod run;
 mod status;

@@ -9,6 +9,7 @@ use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
 
 use crate::assignment::{Assignment, Held};
+use crate::ingest::Run;
 use crate::metrics::Metrics;
 use crate::packing::{Queue, next_batch};
 use crate::status::{Part, Status};
@@ -138,6 +139,7 @@ impl Pipeline<'_> {
     fn round(&mut self) -> Result<(), Trouble> {
         let is_unchecked = |held: &BTreeMap<i32, Held>| held.values().any(|held| !held.is_checked);
         let held = self.assignment.snapshot();
+        self.storer.keep_only(&held);
         if held.is_empty() {
             // What others have now is not to be read ahead here.
             self.receiver.fetch(self.topic, &[])?;
@@ -161,7 +163,12 @@ impl Pipeline<'_> {
             self.assignment.uncheck_all();
             return end;
         }
-        let positions: Vec<(i32, i64)> = held.iter().map(|(partition, held)| (*partition, held.next)).collect();
+        let ready = held.iter().filter(|(partition, _)| !self.storer.waits(**partition));
+        let positions: Vec<(i32, i64)> = ready.map(|(partition, held)| (*partition, held.next)).collect();
+        if positions.is_empty() {
+            self.storer.wait_for_parked(IDLE);
+            return end;
+        }
         let fetched = self.fetch(&positions).inspect_err(|_| self.assignment.uncheck_all())?;
         crash_point!("store.fetched");
         self.store(&held, fetched)?;
@@ -297,10 +304,12 @@ impl Pipeline<'_> {
         let mut queues: VecDeque<Queue> = queues.into_values().collect();
         while let Some(batch) = next_batch(&mut queues) {
             let still_held = self.assignment.snapshot();
-            let lost =
-                batch.runs.iter().filter(|run| still_held.get(&run.partition).is_none_or(|h| h.epoch != run.epoch));
-            let lost: Vec<i32> = lost.map(|run| run.partition).collect();
-            self.storer.store(batch.without(&lost))?;
+            // One that is lost is another's; one that waits, or was read further, does not stand where this run begins.
+            let is_held = |run: &&Run| {
+                still_held.get(&run.partition).is_some_and(|h| (h.epoch, h.next) == (run.epoch, run.expected))
+            };
+            let others: Vec<i32> = batch.runs.iter().filter(|run| !is_held(run)).map(|run| run.partition).collect();
+            self.storer.store(batch.without(&others))?;
         }
         for (partition, next) in self.assignment.positions() {
             if let Some(latest) = latest.get(&partition) {

@@ -1,21 +1,29 @@
 //! Stores batches, come what may: retries what passes, sets aside what never will, and lets go of what is another's.
 
+mod recovery;
+
+use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use isitup_shared::crash_point;
 use isitup_shared::retry::Retry;
 use isitup_shared::shutdown::Shutdown;
 use jiff::civil::Date;
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, Held};
+use crate::blame::{KnownSymptoms, Suspect};
 use crate::ingest::{self, Batch, Directory, Scope, WriteError, Written};
 use crate::metrics::Metrics;
+use crate::parking::Parking;
 use crate::status::{Part, Status};
 use crate::store::jumps::{self, Skip};
 use crate::store::offsets::{self, Move};
-use crate::store::{Fault, Session, Store, StoreError, days, gaps};
+use crate::store::{Session, Store, StoreError, days, gaps};
 use crate::waiting::Patience;
+
+/// So often a batch is tried again before anybody asks whether it is the batch: most troubles pass, and concern all.
+const PATIENT_TRIES: u32 = 3;
 
 /// The shutdown came before the batch could be stored. Its offsets did not move, so nothing is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +43,46 @@ pub(crate) struct Storer<'a> {
     has_connected: bool,
     patience: Patience,
     retry: Retry,
+    /// Runs that failed while harmless records were stored.
+    suspects: BTreeMap<i32, Suspect>,
+    known: KnownSymptoms,
+    parking: Parking,
+    control_passed: Option<Instant>,
+}
+
+/// A batch on its way.
+#[derive(Debug)]
+struct Work {
+    batch: Batch,
+    /// How often it failed.
+    tries: u32,
+    /// Whether one of its records is known to be to blame.
+    is_proved: bool,
+}
+
+impl Work {
+    fn new(batch: Batch) -> Self {
+        Self { batch, tries: 0, is_proved: false }
+    }
+
+    /// Its partitions by themselves, or the halves of one partition.
+    fn parts(self) -> Vec<Self> {
+        let Self { batch, tries, is_proved } = self;
+        if batch.runs.len() > 1 {
+            return batch.into_single_runs().map(|batch| Self { batch, tries, is_proved }).collect();
+        }
+        Self { batch, tries, is_proved }.halves()
+    }
+
+    /// The batch as two, the first one last; or itself where it is a single record.
+    fn halves(self) -> Vec<Self> {
+        let Self { batch, tries, is_proved } = self;
+        let half = |batch| Self { batch, tries, is_proved };
+        match batch.halve() {
+            Ok((first, second)) => vec![half(second), half(first)],
+            Err(single) => vec![half(single)],
+        }
+    }
 }
 
 /// A connection, and what was learnt over it.
@@ -68,38 +116,92 @@ impl<'a> Storer<'a> {
         shutdown: &'a Shutdown,
     ) -> Self {
         let (patience, retry) = (Patience::new("PostgreSQL"), Retry::for_service());
-        Self { store, scope, assignment, metrics, status, shutdown, link: None, has_connected: false, patience, retry }
+        Self {
+            store,
+            scope,
+            assignment,
+            metrics,
+            status,
+            shutdown,
+            link: None,
+            has_connected: false,
+            patience,
+            retry,
+            suspects: BTreeMap::new(),
+            known: KnownSymptoms::default(),
+            parking: Parking::new(),
+            control_passed: None,
+        }
     }
 
-    /// Stores `batch`, except for partitions that turn out to be no longer ours.
+    /// Stores `batch`, except for partitions that turn out to be no longer ours, and for those that must wait: see
+    /// [`Self::waits`].
     ///
     /// # Errors
     /// When the shutdown comes first.
     pub(crate) fn store(&mut self, batch: Batch) -> Result<(), Ended> {
-        let mut waiting = vec![batch];
-        while let Some(batch) = waiting.pop() {
-            if batch.is_empty() {
+        let mut waiting = self.separate(batch);
+        while let Some(work) = waiting.pop() {
+            if work.batch.is_empty() {
                 continue;
             }
-            match self.attempt(&batch) {
-                Ok(written) => self.done(&batch, &written),
+            match self.attempt(&work.batch) {
+                Ok(written) => self.done(&work.batch, &written),
                 Err(Failure::Commit(error)) => {
-                    log::warn!("whether the last transaction was committed is unknown, looking: {error}");
-                    if self.was_committed(&batch)? {
-                        self.done(&batch, &Written::default());
+                    log::warn!("COMMIT got no answer; reading the offsets to see whether it was applied: {error}");
+                    if self.was_committed(&work.batch)? {
+                        self.done(&work.batch, &Written::default());
+                    } else if work.tries == 0 {
+                        waiting.push(Work { tries: 1, ..work });
                     } else {
-                        waiting.push(batch);
+                        self.recover(error.into(), work, &mut waiting)?;
                     }
                 }
                 Err(Failure::Write(error)) => {
                     if let Some(link) = &mut self.link {
                         link.directory = Directory::default();
                     }
-                    self.recover(error, batch, &mut waiting)?;
+                    self.recover(error, work, &mut waiting)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// What there is to store of `batch` now: runs that failed before by themselves, so that they hold up no others.
+    fn separate(&self, batch: Batch) -> Vec<Work> {
+        let (mut common, mut apart, now) = (Batch::default(), Vec::new(), Instant::now());
+        for mut run in batch.runs {
+            let suspect = self.suspects.get(&run.partition).filter(|suspect| suspect.position == run.expected);
+            if self.parking.holds(run.partition, now) {
+                continue;
+            }
+            match suspect {
+                Some(suspect) => {
+                    run.records.truncate(suspect.size.max(1));
+                    apart.push(Work { tries: PATIENT_TRIES, ..Work::new(Batch { runs: vec![run] }) });
+                }
+                None => common.runs.push(run),
+            }
+        }
+        apart.push(Work::new(common));
+        apart
+    }
+
+    /// Whether the next record of `partition` is not to be tried yet.
+    pub(crate) fn waits(&self, partition: i32) -> bool {
+        self.parking.holds(partition, Instant::now())
+    }
+
+    /// Waits until a partition may be tried again, at most for so long.
+    pub(crate) fn wait_for_parked(&self, at_most: Duration) {
+        self.shutdown.wait(self.parking.shortest_wait(Instant::now()).min(at_most));
+    }
+
+    /// Forgets what it knows of partitions that are no longer ours.
+    pub(crate) fn keep_only(&mut self, held: &BTreeMap<i32, Held>) {
+        self.suspects.retain(|partition, _| held.contains_key(partition));
+        self.parking.keep_only(|partition| held.contains_key(&partition));
     }
 
     fn attempt(&mut self, batch: &Batch) -> Result<Written, Failure> {
@@ -130,6 +232,10 @@ impl<'a> Storer<'a> {
     }
 
     fn done(&mut self, batch: &Batch, written: &Written) {
+        for run in &batch.runs {
+            self.suspects.remove(&run.partition);
+            self.parking.release(run.partition);
+        }
         self.works();
         self.metrics.count(written);
         if !written.rejected.is_empty() {
@@ -143,54 +249,6 @@ impl<'a> Storer<'a> {
             self.assignment.advance(partition, epoch, next, anchor.map(Vec::from));
         }
         crash_point!("store.advanced");
-    }
-
-    /// Puts onto `waiting` what is to be tried next.
-    fn recover(&mut self, error: WriteError, batch: Batch, waiting: &mut Vec<Batch>) -> Result<(), Ended> {
-        match error {
-            WriteError::LeaseLost(partitions) => {
-                log::warn!("partitions {partitions:?} are held or were moved by someone else: letting go");
-                for partition in &partitions {
-                    self.metrics.leases_lost.inc();
-                    self.assignment.drop_partition(*partition);
-                }
-                waiting.push(batch.without(&partitions));
-            }
-            WriteError::StatusMoved => waiting.push(batch),
-            WriteError::DaysMissing(days) => {
-                if let Err(error) = self.make_days(&days) {
-                    self.pause(&error)?;
-                }
-                waiting.push(batch);
-            }
-            WriteError::Store(error) => match error.fault() {
-                Fault::Conflict => waiting.push(batch),
-                Fault::Away => {
-                    self.pause(&error)?;
-                    waiting.push(batch);
-                }
-                Fault::Slow => {
-                    self.pause(&error)?;
-                    waiting.extend(smaller(batch));
-                }
-                Fault::Data => match batch.halve() {
-                    Ok((first, second)) => waiting.extend([second, first]),
-                    Err(single) => waiting.push(self.refuse(single, &error)?),
-                },
-            },
-        }
-        Ok(())
-    }
-
-    /// Turns the one record of a batch into one that is set aside.
-    fn refuse(&mut self, mut single: Batch, error: &StoreError) -> Result<Batch, Ended> {
-        let record = single.runs.first_mut().and_then(|run| run.records.first_mut());
-        match record.filter(|record| record.content.is_ok()) {
-            Some(record) => record.refuse(error.to_string()),
-            // It is set aside already, and not even that is taken: no fault of the record.
-            None => self.pause(error)?,
-        }
-        Ok(single)
     }
 
     fn make_days(&mut self, missing: &[Date]) -> Result<(), StoreError> {
@@ -292,8 +350,15 @@ impl<'a> Storer<'a> {
 
     fn works(&mut self) {
         self.status.well(Part::Database);
+        self.show_parked();
         self.patience.succeeded();
         self.retry.reset();
+    }
+
+    fn show_parked(&self) {
+        if let Some(why) = self.parking.why() {
+            self.status.trouble(Part::Database, why);
+        }
     }
 
     /// Drops the connection and waits before the next try.
@@ -304,16 +369,5 @@ impl<'a> Storer<'a> {
         self.status.trouble(Part::Database, why.to_string());
         self.patience.failed(why);
         if self.retry.pause(self.shutdown) { Err(Ended) } else { Ok(()) }
-    }
-}
-
-/// The batch as two, the first one last, unless it is a single record.
-fn smaller(batch: Batch) -> Vec<Batch> {
-    match batch.halve() {
-        Ok((first, second)) => {
-            log::warn!("the database did not store a batch in time: trying smaller ones");
-            vec![second, first]
-        }
-        Err(single) => vec![single],
     }
 }

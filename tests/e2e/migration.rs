@@ -1,9 +1,11 @@
 //! A database of the release before, with results in it, is brought up to date where it stands.
 
+use std::fs;
+
 use isitup_shared::time::UtcTime;
 use serde_json::{Value, json};
 
-use crate::harness::{Database, Pipeline, eventually};
+use crate::harness::{Database, Pipeline, eventually, repository};
 
 const TABLES: &str = include_str!("../../consumer/migrations/V1__tables.sql");
 const VIEWS: &str = include_str!("../../consumer/migrations/V2__views.sql");
@@ -94,7 +96,8 @@ fn a_database_with_results_is_brought_up_to_date_and_goes_on() {
     let before: Value = database.value(uptime);
     let migrated = pipeline.ask(&["migrate"]);
     assert!(migrated.code == Some(0) && migrated.output.contains("V4__truth"), "{migrated:?}");
-    assert_eq!(migrated.output.lines().count(), 3, "{migrated:?}");
+    let migrations = fs::read_dir(repository().join("consumer/migrations")).unwrap().count();
+    assert_eq!(migrated.output.lines().count(), migrations - 3, "{migrated:?}");
     assert!(pipeline.ask(&["migrate"]).output.contains("up to date"));
 
     assert_eq!(database.value::<Value>(uptime), before, "what was counted counts as before");

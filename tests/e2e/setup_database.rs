@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use postgres::{Config, NoTls};
 
-use crate::harness::{Database, Finished, Pipeline, Service, eventually, shared_servers, site};
+use crate::harness::{Database, Finished, Pipeline, Service, eventually, repository, shared_servers, site};
 use crate::postgres_tls::is_told;
 
 const PASSWORD: &str = "pa55w0rd-of-ingest";
@@ -294,31 +294,37 @@ fn wrong_rights_and_versions_are_told_with_the_remedy_and_the_service_waits() {
         format!("{at}: {name}_ingest may not look into it; {ask}"),
         &format!("GRANT USAGE ON SCHEMA {name} TO {name}_ingest"),
     );
+    let newest = fs::read_dir(repository().join("consumer/migrations")).unwrap().count();
+    let (before, later) = (newest - 1, newest + 1);
     tells(
-        "INSERT INTO refinery_schema_history SELECT 7, 'later', applied_on, checksum FROM refinery_schema_history WHERE version = 6",
-        format!("{at}: version 7, made by a newer release; this one knows versions up to 6: run the newer release"),
-        "DELETE FROM refinery_schema_history WHERE version = 7",
+        &format!(
+            "INSERT INTO refinery_schema_history SELECT {later}, 'later', applied_on, checksum FROM refinery_schema_history WHERE version = {newest}"
+        ),
+        format!(
+            "{at}: version {later}, made by a newer release; this one knows versions up to {newest}: run the newer release"
+        ),
+        &format!("DELETE FROM refinery_schema_history WHERE version = {later}"),
     );
     tells(
-        "UPDATE refinery_schema_history SET version = 106 WHERE version = 6; DELETE FROM refinery_schema_history WHERE version = 106",
+        &format!("DELETE FROM refinery_schema_history WHERE version = {newest}"),
         format!(
-            "{at}: version 5, 6 is needed, and {name}_ingest does not own it; run as its owner: isitup-consumer migrate (or \
+            "{at}: version {before}, {newest} is needed, and {name}_ingest does not own it; run as its owner: isitup-consumer migrate (or \
              as an administrator: setup-database --apply)"
         ),
         "SELECT",
     );
     let why = format!(
-        "schema {name} is version 5, version 6 is needed, and --no-migrate leaves that to somebody else: run \
+        "schema {name} is version {before}, version {newest} is needed, and --no-migrate leaves that to somebody else: run \
          isitup-consumer migrate"
     );
     let own = Pipeline::new("left_alone");
     let schema = own.name().to_owned();
     assert_eq!(own.ask(&["migrate"]).code, Some(0));
-    own.database().run("DELETE FROM refinery_schema_history WHERE version = 6");
+    own.database().run(&format!("DELETE FROM refinery_schema_history WHERE version = {newest}"));
     waits_with(&own, &["--no-migrate"], &why.replace(&name, &schema));
     own.database().run(&format!("DROP SCHEMA {schema} CASCADE"));
     let why = format!(
-        "schema {schema} is not there yet, version 6 is needed, and --no-migrate leaves that to somebody else: run \
+        "schema {schema} is not there yet, version {newest} is needed, and --no-migrate leaves that to somebody else: run \
          isitup-consumer migrate"
     );
     waits_with(&own, &["--no-migrate"], &why);

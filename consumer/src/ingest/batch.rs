@@ -1,7 +1,13 @@
 //! What one transaction stores: runs of records, one for each partition.
 
+use std::collections::BTreeSet;
+
+use isitup_shared::event::Body;
+use isitup_shared::time::UtcTime;
+use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 
+use super::dates::{date_of, day_of};
 use super::decode::Record;
 use crate::store::offsets::Move;
 
@@ -41,6 +47,12 @@ pub fn anchor(raw: &[u8]) -> [u8; 32] {
     Sha256::digest(raw).into()
 }
 
+/// The days of these times, each once.
+pub fn days_of(times: impl IntoIterator<Item = UtcTime>) -> Vec<Date> {
+    let days: BTreeSet<i64> = times.into_iter().map(day_of).collect();
+    days.into_iter().map(date_of).collect()
+}
+
 /// Runs of different partitions that are stored together.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -69,6 +81,24 @@ impl Batch {
     pub fn without(mut self, partitions: &[i32]) -> Self {
         self.runs.retain(|run| !partitions.contains(&run.partition));
         self
+    }
+
+    /// The runs by themselves.
+    pub fn into_single_runs(self) -> impl Iterator<Item = Self> {
+        self.runs.into_iter().map(|run| Self { runs: vec![run] })
+    }
+
+    /// The slots of its checks.
+    pub fn slots(&self) -> impl Iterator<Item = UtcTime> {
+        self.records().filter_map(|(_, record)| match &record.content.as_ref().ok()?.body {
+            Body::Check(check) => Some(check.scheduled_at),
+            _ => None,
+        })
+    }
+
+    /// The days of its checks.
+    pub fn days(&self) -> Vec<Date> {
+        days_of(self.slots())
     }
 
     /// Two halves that can be stored one after the other, or the batch itself where it is a single record.

@@ -71,9 +71,7 @@ pub(super) fn store(
     let rows: Vec<ResultRow<'_>> =
         order.iter().filter_map(|index| row(directory, pending.get(*index)?, sites.get(*index)?)).collect();
     if sites.len() != pending.len() || rows.len() != pending.len() {
-        // Only a site or a certificate that vanished between two statements could bring us here; the next try adds it
-        // again.
-        return Err(StoreError::Unreachable("a site was removed while its results were stored".into()));
+        return Err(StoreError::Vanished("a site, its configuration or a certificate"));
     }
     let columns = Columns::of(&rows);
     let inserted = results::insert(tx, &columns)?;

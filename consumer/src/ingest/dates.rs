@@ -10,38 +10,65 @@ use super::write::{Scope, WriteError};
 use crate::store::Tx;
 use crate::store::days::{self, Days};
 
-/// Notes for each day why it is refused, if it is.
-pub(super) fn check_days(
-    tx: &mut Tx<'_>,
-    scope: &Scope,
-    days: &mut BTreeMap<i64, Option<String>>,
-) -> Result<(), WriteError> {
+const HOUR_US: i64 = 3_600_000_000;
+const DAY_US: i64 = 24 * HOUR_US;
+
+/// So many hours a span has at most, however long results are kept: 400 days.
+const MOST_HOURS: i64 = 24 * 400;
+
+/// What the times of events are held against, by the database's clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calendar {
+    /// Now.
+    pub now: UtcTime,
+    /// How many days before today are kept.
+    pub retention_days: i32,
+}
+
+impl Calendar {
+    /// Today, in days since 1970.
+    pub(super) fn today(&self) -> i64 {
+        day_of(self.now)
+    }
+
+    /// The first day that retention keeps.
+    pub(super) fn first_kept(&self) -> i64 {
+        self.today() - i64::from(self.retention_days)
+    }
+
+    /// Tomorrow: clocks that are wrong by a time zone are common, and their results are kept.
+    pub(super) fn last_kept(&self) -> i64 {
+        self.today() + 1
+    }
+
+    /// The hours of the kept days from `from` to `to`, not those to come; the last [`MOST_HOURS`] of them.
+    pub(super) fn kept_hours(&self, from: UtcTime, to: UtcTime) -> impl Iterator<Item = UtcTime> {
+        let last = hour_of(to.min(self.now)).as_micros();
+        let kept = self.first_kept().saturating_mul(DAY_US).max(last - (MOST_HOURS - 1) * HOUR_US);
+        let first = hour_of(from).as_micros().max(kept);
+        (0..)
+            .map(move |number: i64| first + number * HOUR_US)
+            .take_while(move |hour| *hour <= last)
+            .map(UtcTime::from_micros)
+    }
+}
+
+/// Reads the clock, and notes for each of `days` whether it has a partition.
+pub(super) fn look_up(tx: &mut Tx<'_>, scope: &Scope, days: &mut BTreeMap<i64, bool>) -> Result<Calendar, WriteError> {
     let dates: Vec<Date> = days.keys().map(|day| date_of(*day)).collect();
-    let Days { today, existing } = days::find(tx, &dates)?;
-    let first_kept = first_kept(today, scope.retention_days);
-    let last_kept = today.saturating_add(1.day());
-    let mut missing = Vec::new();
-    for (day, reason) in days.iter_mut() {
-        let date = date_of(*day);
-        if date < first_kept {
-            *reason = Some(format!("its day {date} is older than the {} days that are kept", scope.retention_days));
-        } else if date > last_kept {
-            *reason = Some(format!("its day {date} is more than one day ahead of {today}"));
-        } else if !existing.contains(&date) {
-            missing.push(date);
-        }
+    let Days { now, existing } = days::find(tx, &dates)?;
+    for (day, exists) in days.iter_mut() {
+        *exists = existing.contains(&date_of(*day));
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
+    Ok(Calendar { now, retention_days: scope.retention_days })
+}
+
+/// Tells which of `missing` retention has dropped. The others need a partition first.
+pub(super) fn dropped(tx: &mut Tx<'_>, missing: &[i64]) -> Result<Vec<i64>, WriteError> {
+    let dates: Vec<Date> = missing.iter().map(|day| date_of(*day)).collect();
     // A day made anew would be summed up anew, and the audit forget the numbers that were dropped with it.
-    for dropped in days::dropped(tx, &missing)? {
-        missing.retain(|date| *date != dropped);
-        for (_, reason) in days.iter_mut().filter(|(day, _)| date_of(**day) == dropped) {
-            *reason = Some(format!("its day {dropped} was dropped by retention already"));
-        }
-    }
-    if missing.is_empty() { Ok(()) } else { Err(WriteError::DaysMissing(missing)) }
+    let dropped = days::dropped(tx, &dates)?;
+    Ok(missing.iter().copied().filter(|day| dropped.contains(&date_of(*day))).collect())
 }
 
 /// The first day that retention keeps.
@@ -51,23 +78,27 @@ pub fn first_kept(today: Date, retention_days: i32) -> Date {
 
 /// The full hour that holds `time`.
 pub(super) fn hour_of(time: UtcTime) -> UtcTime {
-    const HOUR_US: i64 = 3_600_000_000;
     UtcTime::from_micros(time.as_micros().div_euclid(HOUR_US) * HOUR_US)
 }
 
 /// Days since 1970.
 pub(super) fn day_of(time: UtcTime) -> i64 {
-    const DAY_US: i64 = 86_400_000_000;
     time.as_micros().div_euclid(DAY_US)
 }
 
-fn date_of(day: i64) -> Date {
-    jiff::civil::date(1970, 1, 1).saturating_add(i32::try_from(day).unwrap_or(i32::MAX).days())
+/// The date of a day, given in days since 1970.
+pub(super) fn date_of(day: i64) -> Date {
+    let days = i32::try_from(day).unwrap_or(if day < 0 { i32::MIN + 1 } else { i32::MAX });
+    jiff::civil::date(1970, 1, 1).saturating_add(days.days())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn time(text: &str) -> UtcTime {
+        text.parse().unwrap()
+    }
 
     #[test]
     fn hours_and_days_are_cut_in_utc() {
@@ -82,5 +113,26 @@ mod tests {
     fn retention_counts_whole_days_before_today() {
         let today = jiff::civil::date(2026, 11, 21);
         assert_eq!(first_kept(today, 90), jiff::civil::date(2026, 8, 23));
+        let calendar = Calendar { now: time("2026-11-21T13:00:00Z"), retention_days: 90 };
+        assert_eq!(date_of(calendar.first_kept()), first_kept(today, 90));
+    }
+
+    #[test]
+    fn a_span_has_the_hours_of_kept_days_that_have_begun() {
+        let calendar = Calendar { now: time("2026-11-21T13:30:00Z"), retention_days: 2 };
+        let hours = |from, to| calendar.kept_hours(time(from), time(to)).collect::<Vec<_>>();
+        assert_eq!(
+            hours("2026-11-21T11:59:00Z", "2026-11-21T12:00:00Z"),
+            [time("2026-11-21T11:00:00Z"), time("2026-11-21T12:00:00Z")]
+        );
+        let all = hours("1970-01-01T00:00:00Z", "9000-01-01T00:00:00Z");
+        assert_eq!(
+            (all.len(), all[0], all[all.len() - 1]),
+            (62, time("2026-11-19T00:00:00Z"), time("2026-11-21T13:00:00Z"))
+        );
+        assert!(hours("1970-01-01T00:00:00Z", "2026-11-18T23:59:59Z").is_empty());
+        assert!(hours("2026-11-22T00:00:00Z", "2026-11-22T01:00:00Z").is_empty());
+        let for_ever = Calendar { retention_days: 1_000_000, ..calendar };
+        assert_eq!(for_ever.kept_hours(UtcTime::EPOCH, calendar.now).count() as i64, MOST_HOURS);
     }
 }

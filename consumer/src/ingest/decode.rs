@@ -1,8 +1,9 @@
 //! Messages to events, or to the reason why they are none that can be stored.
 
-use isitup_shared::event::{self, Body, Check, Event, Gap, Timings};
-use isitup_shared::time::UtcTime;
+use isitup_shared::event::{self, Event};
 use uuid::Uuid;
+
+use super::plausible::impossible;
 
 /// A message of the topic.
 #[derive(Debug)]
@@ -25,6 +26,12 @@ pub struct Refusal {
 }
 
 impl Record {
+    /// The record as it came, whatever was made of it since.
+    #[must_use]
+    pub fn as_it_came(self) -> Self {
+        decode(self.offset, self.raw)
+    }
+
     /// Turns the record into one that is set aside for `reason`.
     pub fn refuse(&mut self, reason: String) {
         let number = self.content.as_ref().map_or_else(|refusal| refusal.number, |event| Some(number_of(event)));
@@ -35,9 +42,9 @@ impl Record {
 /// Reads a message.
 pub fn decode(offset: i64, raw: Vec<u8>) -> Record {
     let content = match event::decode(&raw) {
-        Ok(event) => match unstorable(&event) {
+        Ok(event) => match impossible(&event) {
             None => Ok(event),
-            Some(reason) => Err(Refusal { reason: reason.to_owned(), number: Some(number_of(&event)) }),
+            Some(reason) => Err(Refusal { reason, number: Some(number_of(&event)) }),
         },
         Err(error) => Err(Refusal { reason: error.to_string(), number: None }),
     };
@@ -46,47 +53,6 @@ pub fn decode(offset: i64, raw: Vec<u8>) -> Record {
 
 fn number_of(event: &Event) -> (Uuid, u64) {
     (event.envelope.producer_id, event.envelope.seq)
-}
-
-/// The audit adds such numbers up, so they stay well inside a 64-bit number. No producer comes near: at a million
-/// events a second it takes 146,000 years.
-const HIGHEST_SEQ: u64 = 1 << 62;
-
-/// Why an event cannot be stored though it can be read. Most bad data is left to the database to find; here stands
-/// what it could not tell from good data, or only by an error on a later reading.
-fn unstorable(event: &Event) -> Option<&'static str> {
-    if event.envelope.seq > HIGHEST_SEQ {
-        return Some("seq is higher than any producer can count");
-    }
-    match &event.body {
-        Body::Check(check) => unstorable_check(check),
-        Body::Gap(gap) => unstorable_gap(gap),
-        Body::Producer(report) if i64::try_from(report.site_count).is_err() => Some("site_count is out of range"),
-        Body::Producer(report) if report.at < UtcTime::EPOCH => Some("at lies before 1970"),
-        Body::ClockStep(step) if step.at < UtcTime::EPOCH => Some("at lies before 1970"),
-        Body::Producer(_) | Body::ClockStep(_) => None,
-    }
-}
-
-fn unstorable_check(check: &Check) -> Option<&'static str> {
-    let times = |t: &Timings| [t.dns, t.connect, t.tls, t.first_byte, t.body, Some(t.total)];
-    let of_hops = check.hops.iter().flat_map(|hop| times(&hop.timings_us));
-    let mut numbers =
-        times(&check.timings_us).into_iter().chain([check.body_bytes, check.queue_us]).chain(of_hops).flatten();
-    if numbers.any(|number| i64::try_from(number).is_err()) {
-        return Some("a time or size is out of range");
-    }
-    if check.confirmation.is_some_and(|number| number < 1 || i32::try_from(number).is_err()) {
-        return Some("confirmation is out of range");
-    }
-    if i32::try_from(check.redirects).is_err() {
-        return Some("redirects is out of range");
-    }
-    (check.scheduled_at < UtcTime::EPOCH).then_some("scheduled_at lies before 1970")
-}
-
-fn unstorable_gap(gap: &Gap) -> Option<&'static str> {
-    gap.seqs.is_some_and(|seqs| seqs.last > HIGHEST_SEQ).then_some("last_seq is higher than any producer can count")
 }
 
 #[cfg(test)]
@@ -125,5 +91,6 @@ mod tests {
         record.refuse("the database says no".into());
         let expected = Refusal { reason: "the database says no".into(), number: Some((Uuid::nil(), 5)) };
         assert_eq!(record.content, Err(expected));
+        assert!(record.as_it_came().content.is_ok());
     }
 }

@@ -4,16 +4,19 @@
 pub mod batch;
 mod certificates;
 mod checks;
+mod control;
 mod dates;
 pub mod decode;
 mod directory;
+mod plausible;
 mod status_change;
 mod statuses;
 mod verdict;
 mod words;
 mod write;
 
-pub use batch::{Batch, Run};
+pub use batch::{Batch, Run, days_of};
+pub use control::{ControlFailed, try_control};
 pub use dates::first_kept;
 pub use directory::Directory;
-pub use write::{Scope, WriteError, Written, write, write_again};
+pub use write::{Scope, WriteError, Written, move_offsets, write, write_again};

@@ -1,6 +1,9 @@
 //! What a new result means for a site's status. Pure: rows in, changes out.
 
+use std::time::Duration;
+
 use isitup_shared::event::{Check, Envelope};
+use isitup_shared::time::UtcTime;
 
 use super::verdict::Verdict;
 use crate::store::statuses::Status;
@@ -29,7 +32,15 @@ pub(super) enum Turn {
 
 /// Brings `status` up to date with the result of a scheduled check that was not known before. One that does not count
 /// is the latest all the same, but leaves the site up or down as it was.
-pub(super) fn observe(status: &mut Option<Status>, envelope: &Envelope, check: &Check, version_id: i32) -> Observation {
+/// `now` is the time at which it is stored.
+pub(super) fn observe(
+    status: &mut Option<Status>,
+    envelope: &Envelope,
+    check: &Check,
+    version_id: i32,
+    now: UtcTime,
+) -> Observation {
+    let ordered_at = check.finished_at.min(now);
     let is_down = Verdict::of(check).is_down();
     let Some(known) = status else {
         *status = Some(Status {
@@ -39,6 +50,7 @@ pub(super) fn observe(status: &mut Option<Status>, envelope: &Envelope, check: &
             first_scheduled_at: check.scheduled_at,
             scheduled_at: check.scheduled_at,
             finished_at: check.finished_at,
+            ordered_at,
             since: check.finished_at,
             is_down,
         });
@@ -46,7 +58,7 @@ pub(super) fn observe(status: &mut Option<Status>, envelope: &Envelope, check: &
     };
     let began_earlier = check.scheduled_at < known.first_scheduled_at;
     known.first_scheduled_at = known.first_scheduled_at.min(check.scheduled_at);
-    if !is_newer(known, envelope, check) {
+    if !is_newer(known, envelope, ordered_at) {
         return Observation { began_earlier, ..Observation::default() };
     }
     let observation = Observation {
@@ -64,6 +76,7 @@ pub(super) fn observe(status: &mut Option<Status>, envelope: &Envelope, check: &
     known.version_id = version_id;
     known.scheduled_at = check.scheduled_at;
     known.finished_at = check.finished_at;
+    known.ordered_at = ordered_at;
     observation
 }
 
@@ -76,26 +89,35 @@ fn turn(was_down: Option<bool>, is_down: Option<bool>) -> Option<Turn> {
     }
 }
 
-/// Of one producer the higher number is newer, whatever its clock did; of two the later end.
-fn is_newer(known: &Status, envelope: &Envelope, check: &Check) -> bool {
+/// How much later than the latest a result with a lower number may have been made before it is the newer all the same. A
+/// clock that is put back by more than that makes a straggler the latest, until the next check.
+const STALE_AFTER: Duration = Duration::from_secs(3600);
+
+/// Of one producer the higher number is newer, whatever its clock did; of two the later end. A clock that was ahead counts
+/// as the time at which its result was stored, and a number that nobody has reached an hour later was never issued: so
+/// neither keeps a site as it was for longer.
+fn is_newer(known: &Status, envelope: &Envelope, ordered_at: UtcTime) -> bool {
     if known.producer_id == envelope.producer_id {
-        envelope.seq > known.seq
+        envelope.seq > known.seq || ordered_at > known.ordered_at.after(STALE_AFTER)
     } else {
-        check.finished_at > known.finished_at
+        ordered_at > known.ordered_at
     }
 }
+
+/// No site is checked more often (the producer's configuration refuses it). A shorter step between two slots is of no
+/// schedule, and would make any outage a million unknown slots.
+const SHORTEST_STEP_US: i64 = 100_000;
 
 fn step(known: &Status, envelope: &Envelope, check: &Check, version_id: i32) -> Option<i64> {
     let is_comparable = known.producer_id == envelope.producer_id && known.version_id == version_id;
     let step = check.scheduled_at.as_micros() - known.scheduled_at.as_micros();
-    (is_comparable && step > 0).then_some(step)
+    (is_comparable && step >= SHORTEST_STEP_US).then_some(step)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use isitup_shared::event::{FailureKind, Outcome};
-    use isitup_shared::time::UtcTime;
     use uuid::Uuid;
 
     const SECOND: i64 = 1_000_000;
@@ -114,9 +136,19 @@ mod tests {
         let mut turn = |check: Check| {
             seq += 1;
             let (envelope, Check { scheduled_at, started_at, finished_at, .. }) = event(1, seq, 30 * seq as i64, true);
-            observe(status, &envelope, &Check { scheduled_at, started_at, finished_at, ..check }, 1).turn
+            observe(status, &envelope, &Check { scheduled_at, started_at, finished_at, ..check }, 1, later()).turn
         };
         checks.into_iter().map(&mut turn).collect()
+    }
+
+    /// When results are stored, unless a test says otherwise: after their ends.
+    fn later() -> UtcTime {
+        UtcTime::from_micros(1_000_000 * SECOND)
+    }
+
+    /// Stores a check at this second, and tells whether it is the newest then.
+    fn is_newest(status: &mut Option<Status>, stored: i64, (envelope, check): (Envelope, Check)) -> bool {
+        observe(status, &envelope, &check, 1, UtcTime::from_micros(stored * SECOND)).is_newer
     }
 
     fn good() -> Check {
@@ -144,7 +176,7 @@ mod tests {
     }
 
     fn see(status: &mut Option<Status>, (envelope, check): (Envelope, Check)) -> Observation {
-        observe(status, &envelope, &check, 1)
+        observe(status, &envelope, &check, 1, later())
     }
 
     #[test]
@@ -228,6 +260,36 @@ mod tests {
         assert_eq!(see(&mut status, event(1, 2, 30, true)).step_us, Some(30 * SECOND));
         assert_eq!(see(&mut status, event(2, 1, 31, true)).step_us, None);
         let (envelope, check) = event(2, 2, 61, true);
-        assert_eq!(observe(&mut status, &envelope, &check, 2).step_us, None);
+        assert_eq!(observe(&mut status, &envelope, &check, 2, later()).step_us, None);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_freezes_no_status() {
+        let mut status = None;
+        let day = 86_400;
+        assert!(is_newest(&mut status, 100, event(1, 1, 100 + day, false)));
+        assert!(is_newest(&mut status, 101, event(2, 1, 101, true)), "the other producer's clock is right");
+        assert!(is_newest(&mut status, 102, event(1, 2, 102 + day, true)));
+        assert!(!is_newest(&mut status, 103, event(2, 2, 101, true)), "an older one is older");
+        assert!(is_newest(&mut status, 104, event(1, 3, 60, true)), "of one producer the higher number is newer");
+    }
+
+    #[test]
+    fn a_number_that_was_never_issued_freezes_no_status_for_longer_than_an_hour() {
+        let mut status = None;
+        assert!(is_newest(&mut status, 100, event(1, 1 << 47, 100, false)));
+        assert!(!is_newest(&mut status, 3_700, event(1, 7, 3_700, true)));
+        assert!(is_newest(&mut status, 3_701, event(1, 8, 3_701, true)));
+        assert!(is_newest(&mut status, 3_731, event(1, 9, 3_731, true)));
+        assert_eq!(status.map(|status| status.seq), Some(9));
+    }
+
+    #[test]
+    fn a_step_shorter_than_any_interval_is_not_learnt() {
+        let mut status = None;
+        see(&mut status, event(1, 1, 0, true));
+        let (envelope, check) = event(1, 2, 0, true);
+        let soon = Check { scheduled_at: UtcTime::from_micros(99_999), ..check };
+        assert_eq!(see(&mut status, (envelope, soon)).step_us, None);
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn follow<'a>(
     tx: &mut Tx<'_>,
     directory: &mut Directory,
     stored: &[(PendingCheck<'a>, SiteRef)],
+    now: UtcTime,
 ) -> Result<(), WriteError> {
     // A confirmation is a result of its own; what it means for its slot stands in the scheduled check.
     let scheduled = || stored.iter().filter(|(pending, _)| pending.check.confirmation.is_none());
@@ -46,7 +47,7 @@ pub(super) fn follow<'a>(
     let mut changes: HashMap<(usize, usize), Change<'a>> = HashMap::new();
     let mut steps: BTreeMap<i32, i64> = BTreeMap::new();
     for (pending, site) in scheduled() {
-        see(directory, &mut changes, &mut steps, pending, site);
+        see(directory, &mut changes, &mut steps, (pending, site), now);
     }
     if !steps.is_empty() {
         sites::learn_intervals(tx, &steps.into_iter().collect::<Vec<_>>())?;
@@ -88,13 +89,13 @@ fn see<'a>(
     directory: &mut Directory,
     changes: &mut HashMap<(usize, usize), Change<'a>>,
     steps: &mut BTreeMap<i32, i64>,
-    pending: &PendingCheck<'a>,
-    site: &SiteRef,
+    (pending, site): (&PendingCheck<'a>, &SiteRef),
+    now: UtcTime,
 ) {
     let Some((index, place)) = directory.place_mut(site.site, &pending.envelope.location) else { return };
     let before = place.status.as_ref().map(|status| (status.producer_id, status.seq));
     let version_before = place.status.as_ref().map(|status| status.version_id);
-    let observation = observe(&mut place.status, pending.envelope, pending.check, site.version_id);
+    let observation = observe(&mut place.status, pending.envelope, pending.check, site.version_id, now);
     if !observation.is_newer && !observation.began_earlier {
         return;
     }

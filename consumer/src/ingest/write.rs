@@ -10,9 +10,10 @@ use uuid::Uuid;
 
 use super::batch::Batch;
 use super::checks::{self, Fate, PendingCheck};
-use super::dates::{check_days, day_of, hour_of};
+use super::dates::{self, Calendar, date_of, day_of, hour_of};
 use super::decode::Record;
 use super::directory::Directory;
+use super::plausible::implausible;
 use super::{statuses, words};
 use crate::store::dirty::{self, Mark};
 use crate::store::offsets::{self, Move};
@@ -89,11 +90,13 @@ pub fn write_again<'a>(
     directory: &mut Directory,
 ) -> Result<(Written, Vec<Rejection<'a>>), WriteError> {
     let mut writing = Writing::default();
-    let events = dated_events(tx, scope, batch, &mut writing.rejections)?;
+    let Some((calendar, events)) = plausible_events(tx, scope, batch, &mut writing.rejections)? else {
+        return writing.finish(tx);
+    };
     add_producers(tx, directory, &events)?;
-    writing.store_checks(tx, directory, &events)?;
+    writing.store_checks(tx, directory, &calendar, &events)?;
     crash_point!("store.checks_written");
-    writing.store_words(tx, &events)?;
+    writing.store_words(tx, &calendar, &events)?;
     writing.finish(tx)
 }
 
@@ -110,6 +113,7 @@ impl<'a> Writing<'a> {
         &mut self,
         tx: &mut Tx<'_>,
         directory: &mut Directory,
+        calendar: &Calendar,
         events: &[Placed<'a>],
     ) -> Result<(), WriteError> {
         let pending: Vec<PendingCheck<'a>> = events.iter().filter_map(Placed::as_check).collect();
@@ -125,15 +129,15 @@ impl<'a> Writing<'a> {
                 Fate::Doubled => self.reject_doubled((check.partition, check.offset, check.raw), check.envelope),
             }
         }
-        statuses::follow(tx, directory, &stored)?;
+        statuses::follow(tx, directory, &stored, calendar.now)?;
         mark_hours(&stored, &mut self.marks);
         self.written.stored += stored.len() as u64;
         Ok(())
     }
 
-    fn store_words(&mut self, tx: &mut Tx<'_>, events: &[Placed<'a>]) -> Result<(), WriteError> {
+    fn store_words(&mut self, tx: &mut Tx<'_>, calendar: &Calendar, events: &[Placed<'a>]) -> Result<(), WriteError> {
         for placed in events.iter().filter(|placed| !matches!(placed.event.body, Body::Check(_))) {
-            match words::store(tx, placed.partition, placed.event, &mut self.marks)? {
+            match words::store(tx, placed.partition, placed.event, calendar, &mut self.marks)? {
                 Insertion::Stored => {
                     self.written.stored += 1;
                     if let Body::Gap(gap) = &placed.event.body {
@@ -164,7 +168,11 @@ impl<'a> Writing<'a> {
 /// Partition, offset and whole message.
 type Origin<'a> = (i32, i64, &'a [u8]);
 
-fn move_offsets(tx: &mut Tx<'_>, scope: &Scope, batch: &Batch) -> Result<(), WriteError> {
+/// Moves the offsets past `batch`, which is the first thing that its transaction does.
+///
+/// # Errors
+/// When a statement fails, or a partition is no longer ours or stands elsewhere.
+pub fn move_offsets(tx: &mut Tx<'_>, scope: &Scope, batch: &Batch) -> Result<(), WriteError> {
     let moves: Vec<Move> = batch.runs.iter().map(super::Run::offset_move).collect();
     let moved = offsets::advance(tx, &scope.topic, scope.owner, &moves, scope.lease)?;
     if moved.len() == moves.len() {
@@ -198,6 +206,10 @@ impl<'a> Placed<'a> {
         (self.partition, self.record.offset, &self.record.raw)
     }
 
+    fn rejection(&self, reason: &str) -> Rejection<'a> {
+        rejection(self.origin(), reason, Some(number_of(&self.event.envelope)))
+    }
+
     /// The day whose partition or sum the event belongs to.
     fn day(&self) -> Option<i64> {
         match &self.event.body {
@@ -207,13 +219,14 @@ impl<'a> Placed<'a> {
     }
 }
 
-/// The events of a batch whose day is kept. All other records are added to `rejections`.
-fn dated_events<'a>(
+/// The events of a batch that can be true, and the calendar that they were held against; `None` when there is no event.
+/// All other records are added to `rejections`.
+fn plausible_events<'a>(
     tx: &mut Tx<'_>,
     scope: &Scope,
     batch: &'a Batch,
     rejections: &mut Vec<Rejection<'a>>,
-) -> Result<Vec<Placed<'a>>, WriteError> {
+) -> Result<Option<(Calendar, Vec<Placed<'a>>)>, WriteError> {
     let mut events = Vec::with_capacity(batch.len());
     for (partition, record) in batch.records() {
         match &record.content {
@@ -223,23 +236,45 @@ fn dated_events<'a>(
             }
         }
     }
-    let mut days: BTreeMap<i64, Option<String>> = BTreeMap::new();
-    for day in events.iter().filter_map(Placed::day) {
-        days.entry(day).or_default();
+    if events.is_empty() {
+        return Ok(None);
     }
-    if days.is_empty() {
-        return Ok(events);
+    let mut days: BTreeMap<i64, bool> = events.iter().filter_map(Placed::day).map(|day| (day, false)).collect();
+    let calendar = dates::look_up(tx, scope, &mut days)?;
+    events.retain(|placed| {
+        let reason = implausible(placed.event, &calendar);
+        rejections.extend(reason.as_deref().map(|reason| placed.rejection(reason)));
+        reason.is_none()
+    });
+    reject_dropped_days(tx, &days, &mut events, rejections)?;
+    Ok(Some((calendar, events)))
+}
+
+/// Rejects the events of days that retention has dropped.
+///
+/// # Errors
+/// When a day of the others has no partition yet.
+fn reject_dropped_days<'a>(
+    tx: &mut Tx<'_>,
+    days: &BTreeMap<i64, bool>,
+    events: &mut Vec<Placed<'a>>,
+    rejections: &mut Vec<Rejection<'a>>,
+) -> Result<(), WriteError> {
+    let is_missing = |day: &i64| days.get(day) == Some(&false);
+    let missing: BTreeSet<i64> = events.iter().filter_map(Placed::day).filter(is_missing).collect();
+    if missing.is_empty() {
+        return Ok(());
     }
-    check_days(tx, scope, &mut days)?;
-    if days.values().any(Option::is_some) {
-        events.retain(|placed| {
-            let reason = placed.day().and_then(|day| days.get(&day)?.as_deref());
-            let number = Some(number_of(&placed.event.envelope));
-            rejections.extend(reason.map(|reason| rejection(placed.origin(), reason, number)));
-            reason.is_none()
-        });
-    }
-    Ok(events)
+    let missing: Vec<i64> = missing.into_iter().collect();
+    let dropped = dates::dropped(tx, &missing)?;
+    events.retain(|placed| {
+        let day = placed.day().filter(|day| dropped.contains(day));
+        let reason = day.map(|day| format!("its day {} was dropped by retention already", date_of(day)));
+        rejections.extend(reason.as_deref().map(|reason| placed.rejection(reason)));
+        reason.is_none()
+    });
+    let to_make: Vec<Date> = missing.into_iter().filter(|day| !dropped.contains(day)).map(date_of).collect();
+    if to_make.is_empty() { Ok(()) } else { Err(WriteError::DaysMissing(to_make)) }
 }
 
 fn rejection<'a>((partition, offset, raw): Origin<'a>, reason: &str, number: Option<(Uuid, u64)>) -> Rejection<'a> {

@@ -1,6 +1,7 @@
 //! The daily partitions of `result`.
 
 use isitup_shared::crash_point;
+use isitup_shared::time::UtcTime;
 use jiff::civil::Date;
 use postgres::Row;
 
@@ -9,8 +10,8 @@ use super::{Session, StoreError, Tx};
 /// The days of a batch, as the database sees them.
 #[derive(Debug)]
 pub struct Days {
-    /// Today in UTC, by the database's clock.
-    pub today: Date,
+    /// The database's clock.
+    pub now: UtcTime,
     /// Those that have a partition, which stays until the transaction ends.
     pub existing: Vec<Date>,
 }
@@ -21,29 +22,41 @@ pub struct Days {
 /// When the statement fails.
 pub fn find(tx: &mut Tx<'_>, days: &[Date]) -> Result<Days, StoreError> {
     let rows = tx.query(
-        "SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date, found.day
-         FROM (VALUES (1)) AS one LEFT JOIN LATERAL (
+        "SELECT one.now, found.day
+         FROM (SELECT clock_timestamp() AS now) AS one LEFT JOIN LATERAL (
              SELECT day FROM result_day WHERE day = ANY ($1) FOR KEY SHARE) AS found ON true",
         &[&days],
     )?;
-    let today = rows.first().map_or(Ok(Date::MIN), |row| row.try_get(0))?;
+    let now = rows.first().map(|row| row.try_get::<_, jiff::Timestamp>(0)).transpose()?;
     let existing = rows.iter().filter_map(|row| row.try_get::<_, Option<Date>>(1).transpose());
-    Ok(Days { today, existing: existing.collect::<Result<_, _>>()? })
+    Ok(Days { now: now.map_or_else(UtcTime::now, UtcTime::from), existing: existing.collect::<Result<_, _>>()? })
 }
 
-/// Makes the partition of `day`, unless it is there: created by itself, then attached, so that nothing waits.
+/// Makes the partition of `day`, unless it is there: created by itself, then attached, so that nothing waits. Also where
+/// somebody dropped or detached the one that was there.
 ///
 /// # Errors
 /// When a statement fails.
 pub fn ensure(tx: &mut Tx<'_>, day: Date) -> Result<(), StoreError> {
     // The row is also the lock: of two that make one day at a time, the second waits here and then has nothing to do.
-    let is_new = tx.execute("INSERT INTO result_day (day) VALUES ($1) ON CONFLICT DO NOTHING", &[&day])? == 1;
-    if !is_new {
-        return Ok(());
+    // Rows of the day may be stored meanwhile.
+    if tx.execute("INSERT INTO result_day (day) VALUES ($1) ON CONFLICT DO NOTHING", &[&day])? == 0 {
+        tx.query("SELECT FROM result_day WHERE day = $1 FOR NO KEY UPDATE", &[&day])?;
     }
     crash_point!("day.named");
     tx.query("SELECT make_result_day($1)", &[&day])?;
     crash_point!("day.made");
+    Ok(())
+}
+
+/// Makes those of `days` anew whose partition somebody dropped or detached; not those that retention has dropped.
+///
+/// # Errors
+/// When a statement fails.
+pub fn restore(tx: &mut Tx<'_>, days: &[Date]) -> Result<(), StoreError> {
+    for day in find(tx, days)?.existing {
+        ensure(tx, day)?;
+    }
     Ok(())
 }
 

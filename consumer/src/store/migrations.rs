@@ -19,13 +19,14 @@ pub(super) const OLDEST_MAJOR: i32 = 14;
 /// A migration rewrites what it must; one that another consumer runs is waited for.
 const MIGRATION_LIMIT: Duration = Duration::from_secs(24 * 3600);
 
-pub(super) const MIGRATIONS: [(&str, &str); 6] = [
+pub(super) const MIGRATIONS: [(&str, &str); 7] = [
     ("V1__tables", include_str!("../../migrations/V1__tables.sql")),
     ("V2__views", include_str!("../../migrations/V2__views.sql")),
     ("V3__roles", include_str!("../../migrations/V3__roles.sql")),
     ("V4__truth", include_str!("../../migrations/V4__truth.sql")),
     ("V5__watching", include_str!("../../migrations/V5__watching.sql")),
     ("V6__rights", include_str!("../../migrations/V6__rights.sql")),
+    ("V7__identity", include_str!("../../migrations/V7__identity.sql")),
 ];
 
 /// The number of the newest migration.

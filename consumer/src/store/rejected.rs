@@ -55,7 +55,11 @@ impl Rejection<'_> {
         match self.number {
             _ if self.is_doubled => Class::Doubled,
             None => Class::Unreadable,
-            Some(_) if self.reason.starts_with("its day ") => Class::Day,
+            Some(_)
+                if self.reason.starts_with("its day ") || self.reason.contains(" is more than one day ahead of ") =>
+            {
+                Class::Day
+            }
             Some(_) => Class::Invalid,
         }
     }

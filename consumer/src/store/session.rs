@@ -17,9 +17,9 @@ use postgres::{Client, Row, SimpleQueryMessage, Statement, Transaction};
 use r2d2::{ManageConnection, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
 
+use super::StoreError;
 use super::connect::{Connector, START_LIMIT};
 use super::deadline::{AnswerLimit, Watch};
-use super::{Fault, StoreError};
 
 /// Parameters of a statement.
 pub(super) type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -29,6 +29,11 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reports and housekeeping may read a lot.
 const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// What a trial of harmless records takes at most, and how long it waits for locks: it must not add to the trouble that it
+/// looks into, and where it fails the records in question are tried again.
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(10);
+const TRIAL_LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How much longer than the server lets a statement run its answer is waited for.
 const ANSWER_MARGIN: Duration = Duration::from_secs(5);
@@ -56,6 +61,7 @@ const SERVER: &str = "SELECT pg_postmaster_start_time() || ' ' || coalesce(pg_la
 pub(super) struct Settings {
     pub(super) schema: SchemaName,
     fast: String,
+    trial: String,
     durable: String,
     long: String,
     snapshot: String,
@@ -78,6 +84,7 @@ impl Settings {
         let long = settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT);
         Self {
             fast: settings("off", STATEMENT_TIMEOUT, lock, idle),
+            trial: settings("off", TRIAL_TIMEOUT, TRIAL_LOCK_TIMEOUT, idle),
             durable: settings("on", STATEMENT_TIMEOUT, lock, idle),
             snapshot: format!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {long}"),
             // Housekeeping holds locks and asks nobody in between; a reader may be slow to take what it asked for.
@@ -210,6 +217,14 @@ impl Session {
         self.begin(STATEMENT_TIMEOUT, |settings| &settings.fast)
     }
 
+    /// A transaction that is rolled back whatever comes of it.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub fn begin_trial(&mut self) -> Result<Tx<'_>, StoreError> {
+        self.begin(TRIAL_TIMEOUT, |settings| &settings.trial)
+    }
+
     /// A transaction that is on disk once committed.
     ///
     /// # Errors
@@ -309,6 +324,14 @@ impl Tx<'_> {
         Ok(self.inner.query_one(&format!("SELECT count(*) FROM {quoted}"), &[])?.try_get(0)?)
     }
 
+    /// Checks now what is otherwise checked by the commit only.
+    ///
+    /// # Errors
+    /// When a check fails.
+    pub fn check_deferred(&mut self) -> Result<(), StoreError> {
+        self.batch("SET CONSTRAINTS ALL IMMEDIATE")
+    }
+
     /// Makes the changes last.
     ///
     /// # Errors
@@ -320,7 +343,7 @@ impl Tx<'_> {
     /// What is tried again on a new connection must not meet this one in the pool.
     fn noted<T>(&mut self, result: Result<T, postgres::Error>) -> Result<T, StoreError> {
         let result = result.map_err(StoreError::from);
-        *self.is_spent |= result.as_ref().is_err_and(|error| error.fault() == Fault::Away);
+        *self.is_spent |= result.as_ref().is_err_and(|error| error.fault().may_be_of_the_connection());
         result
     }
 

@@ -23,6 +23,8 @@ pub struct Status {
     pub scheduled_at: UtcTime,
     /// When that check ended.
     pub finished_at: UtcTime,
+    /// The same, but no later than when it was stored.
+    pub ordered_at: UtcTime,
     /// Since when it is up, or down; where neither is known, since it was first seen.
     pub since: UtcTime,
     /// Whether it is down, by the latest check that counts; `None` until there is one.
@@ -64,7 +66,8 @@ pub fn load(tx: &mut Tx<'_>, keys: &[(i32, &str)]) -> Result<Vec<(i32, String, S
     let (sites, locations): (Vec<i32>, Vec<&str>) = keys.iter().copied().unzip();
     let rows = tx.query(
         "SELECT t.site_id, t.location, t.producer_id, t.seq, t.version_id, t.first_scheduled_at, t.scheduled_at,
-                t.finished_at, t.since, t.is_down
+                t.finished_at, t.since, t.is_down,
+                coalesce(t.ordered_at, least(t.finished_at, now()))
          FROM unnest($1::int[], $2::text[]) AS k (site_id, location) JOIN site_status t USING (site_id, location)",
         &[&sites, &locations],
     )?;
@@ -81,6 +84,7 @@ pub fn load(tx: &mut Tx<'_>, keys: &[(i32, &str)]) -> Result<Vec<(i32, String, S
             finished_at: time(row, 7)?,
             since: time(row, 8)?,
             is_down: row.try_get(9)?,
+            ordered_at: time(row, 10)?,
         };
         Ok((row.try_get(0)?, row.try_get(1)?, status))
     };
@@ -107,6 +111,7 @@ struct Arrays<'a> {
     maintenance: Vec<bool>,
     confirmed: Vec<Option<bool>>,
     is_down: Vec<Option<bool>>,
+    ordered_at: Vec<PgTime>,
 }
 
 impl<'a> Arrays<'a> {
@@ -131,10 +136,11 @@ impl<'a> Arrays<'a> {
             maintenance: each().map(|row| row.maintenance).collect(),
             confirmed: each().map(|row| row.confirmed).collect(),
             is_down: each().map(|row| row.status.is_down).collect(),
+            ordered_at: each().map(|row| PgTime(row.status.ordered_at)).collect(),
         }
     }
 
-    fn params(&self) -> [&(dyn ToSql + Sync); 18] {
+    fn params(&self) -> [&(dyn ToSql + Sync); 19] {
         [
             &self.site_id,
             &self.location,
@@ -154,6 +160,7 @@ impl<'a> Arrays<'a> {
             &self.maintenance,
             &self.confirmed,
             &self.is_down,
+            &self.ordered_at,
         ]
     }
 }
@@ -167,10 +174,10 @@ pub fn insert(tx: &mut Tx<'_>, rows: &[StatusRow<'_>]) -> Result<u64, StoreError
     tx.execute(
         "INSERT INTO site_status (site_id, location, version_id, producer_id, seq, first_scheduled_at, scheduled_at,
              finished_at, since, certificate_expires_at, total_us, status, failure_kind, failure_detail, prober_fault,
-             maintenance, confirmed, is_down)
+             maintenance, confirmed, is_down, ordered_at)
          SELECT * FROM unnest($1::int[], $2::text[], $3::int[], $4::uuid[], $5::bigint[], $6::timestamptz[],
              $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::bigint[], $12::int[],
-             $13::text[], $14::text[], $15::text[], $16::bool[], $17::bool[], $18::bool[])
+             $13::text[], $14::text[], $15::text[], $16::bool[], $17::bool[], $18::bool[], $19::timestamptz[])
          ON CONFLICT DO NOTHING",
         &a.params(),
     )
@@ -192,13 +199,15 @@ pub fn replace(tx: &mut Tx<'_>, rows: &[StatusRow<'_>]) -> Result<u64, StoreErro
              first_scheduled_at = n.first_scheduled_at, scheduled_at = n.scheduled_at, finished_at = n.finished_at,
              since = n.since, certificate_expires_at = n.certificate_expires_at, total_us = n.total_us,
              status = n.status, failure_kind = n.failure_kind, failure_detail = n.failure_detail,
-             prober_fault = n.prober_fault, maintenance = n.maintenance, confirmed = n.confirmed, is_down = n.is_down
+             prober_fault = n.prober_fault, maintenance = n.maintenance, confirmed = n.confirmed, is_down = n.is_down,
+             ordered_at = n.ordered_at
          FROM unnest($1::int[], $2::text[], $3::int[], $4::uuid[], $5::bigint[], $6::timestamptz[],
              $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::bigint[], $12::int[],
-             $13::text[], $14::text[], $15::text[], $16::bool[], $17::bool[], $18::bool[], $19::uuid[], $20::bigint[])
+             $13::text[], $14::text[], $15::text[], $16::bool[], $17::bool[], $18::bool[], $19::timestamptz[],
+             $20::uuid[], $21::bigint[])
              AS n (site_id, location, version_id, producer_id, seq, first_scheduled_at, scheduled_at, finished_at,
                  since, certificate_expires_at, total_us, status, failure_kind, failure_detail, prober_fault,
-                 maintenance, confirmed, is_down, old_producer_id, old_seq)
+                 maintenance, confirmed, is_down, ordered_at, old_producer_id, old_seq)
          WHERE t.site_id = n.site_id AND t.location = n.location
            AND t.producer_id = n.old_producer_id AND t.seq = n.old_seq",
         &params,

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use clap::Args;
+use isitup_shared::time::UtcTime;
 use jiff::civil::Date;
 use serde::Serialize;
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use super::Address;
 use crate::commands::Context;
 use crate::exit::{Answer, CommandError};
 use crate::ingest::decode::{Record, decode};
-use crate::ingest::{Batch, Directory, Run, Scope, WriteError, Written, write_again};
+use crate::ingest::{Batch, Directory, Run, Scope, WriteError, Written, try_control, write_again};
 use crate::output::{print, printable};
 use crate::run::scope_of;
 use crate::store::rejected::{self, Kept, Rejection, Selection};
@@ -100,6 +101,8 @@ struct Retrial {
     until: i64,
     /// How many are tried in one transaction.
     at_once: i64,
+    /// How often in a row others were in the way.
+    collisions: u32,
     outcome: Outcome,
 }
 
@@ -111,22 +114,31 @@ impl Retrial {
         tx.commit()?;
         let outcome = Outcome { left_to_others: u64::try_from(count).unwrap_or(0), ..Outcome::default() };
         let directory = Directory::default();
-        Ok(Self { session, directory, scope, selection, after: 0, until, at_once: MOST_AT_ONCE, outcome })
+        Ok(Self {
+            session,
+            directory,
+            scope,
+            selection,
+            after: 0,
+            until,
+            at_once: MOST_AT_ONCE,
+            collisions: 0,
+            outcome,
+        })
     }
 
     fn run(mut self) -> Result<Outcome, StoreError> {
-        let mut collisions = 0;
         loop {
             match self.attempt() {
                 Ok(false) => return Ok(self.outcome),
                 Ok(true) => {
-                    collisions = 0;
+                    self.collisions = 0;
                     self.at_once = (self.at_once * 2).min(MOST_AT_ONCE);
                 }
                 Err(error) => {
-                    collisions += 1;
+                    self.collisions += 1;
                     self.directory = Directory::default();
-                    self.recover(error, collisions < MOST_COLLISIONS)?;
+                    self.recover(error)?;
                 }
             }
         }
@@ -156,20 +168,26 @@ impl Retrial {
     }
 
     /// Makes the next attempt a better one, where that is possible.
-    fn recover(&mut self, error: WriteError, may_collide: bool) -> Result<(), StoreError> {
-        match error {
-            WriteError::DaysMissing(missing) if may_collide => self.make_days(&missing),
-            WriteError::StatusMoved if may_collide => Ok(()),
-            WriteError::Store(error) => match error.fault() {
-                Fault::Conflict if may_collide => Ok(()),
-                Fault::Data if self.at_once == 1 => self.keep_next(&error),
-                Fault::Data | Fault::Slow if self.at_once > 1 => {
-                    self.at_once /= 2;
-                    Ok(())
-                }
-                _ => Err(error),
-            },
-            other => Err(StoreError::Unreachable(format!("others were in the way {MOST_COLLISIONS} times: {other}"))),
+    fn recover(&mut self, error: WriteError) -> Result<(), StoreError> {
+        let may_collide = self.collisions < MOST_COLLISIONS;
+        let error = match error {
+            WriteError::DaysMissing(missing) if may_collide => return self.make_days(&missing),
+            WriteError::StatusMoved if may_collide => return Ok(()),
+            // Nobody is in the way so often.
+            WriteError::StatusMoved => StoreError::Vanished("a status"),
+            WriteError::Store(error) => error,
+            other => return Err(StoreError::Contended { tries: MOST_COLLISIONS, why: other.to_string() }),
+        };
+        match error.fault() {
+            Fault::Conflict if may_collide => Ok(()),
+            Fault::NoPartition if may_collide => self.restore_days(),
+            Fault::Data | Fault::Slow | Fault::Odd | Fault::Conflict if self.at_once > 1 => {
+                self.at_once /= 2;
+                Ok(())
+            }
+            // A trouble of the whole database is none of the message.
+            Fault::Data | Fault::Slow | Fault::Odd | Fault::Conflict if self.control_passes() => self.keep_next(&error),
+            _ => Err(error),
         }
     }
 
@@ -180,6 +198,24 @@ impl Retrial {
             tx.commit()?;
         }
         Ok(())
+    }
+
+    /// Makes the partitions anew that the next ones lack.
+    fn restore_days(&mut self) -> Result<(), StoreError> {
+        let mut tx = self.session.begin_durable()?;
+        let next = rejected::lock_next(&mut tx, &self.selection, (self.after, self.until), self.at_once)?;
+        days::restore(&mut tx, &batch_of(&next).days())?;
+        tx.commit()
+    }
+
+    /// Whether harmless records are stored.
+    fn control_passes(&mut self) -> bool {
+        let mut control = || {
+            let mut tx = self.session.begin_trial()?;
+            try_control(&mut tx, &self.scope, 0, UtcTime::now())?;
+            tx.check_deferred().map_err(WriteError::from)
+        };
+        control().is_ok()
     }
 
     /// The next one is what the database does not take: it stays, with what the database says.
@@ -196,6 +232,7 @@ impl Retrial {
             rejected::keep(&mut tx, kept.id, &rejection)?;
             tx.commit()?;
             self.after = kept.id;
+            self.collisions = 0;
             self.outcome.count(1, &Written::default(), &[rejection]);
         }
         Ok(())
