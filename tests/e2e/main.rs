@@ -21,6 +21,7 @@ mod crash_points;
 mod environment;
 mod guarantees;
 mod harness;
+mod isolation;
 mod kafka_cluster;
 mod kafka_network;
 mod kafka_outages;
