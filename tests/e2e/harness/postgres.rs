@@ -211,9 +211,11 @@ impl OwnPostgres {
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
         let mut command = self.command("postgres");
         command.arg("-D").arg(self.data()).args(["-p", &self.port.to_string()]);
-        // As in the stack; a standby must allow as many connections as its primary.
+        // As in the stack; a standby must allow as many connections as its primary. And what it replays waits for the tests'
+        // queries: by default it cancels them (40001) as soon as it is 30 s behind, as on a busy machine.
         let settings = "listen_addresses=127.0.0.1 unix_socket_directories= max_connections=300 fsync=off \
-                        dynamic_shared_memory_type=mmap max_wal_size=64MB shared_buffers=16MB";
+                        dynamic_shared_memory_type=mmap max_wal_size=64MB shared_buffers=16MB max_standby_streaming_delay=-1 \
+                        max_standby_archive_delay=-1";
         for setting in settings.split_whitespace() {
             command.args(["-c", setting]);
         }
