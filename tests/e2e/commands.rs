@@ -146,15 +146,35 @@ fn drop_refuses_without_yes_and_says_what_it_would_drop() {
 }
 
 #[test]
+fn drop_without_yes_refuses_at_once_while_the_database_is_away() {
+    let pipeline = Pipeline::new("drop_away").postgres_url("postgres://nobody@127.0.0.1:1/none".to_owned());
+    let refused = pipeline.ask(&["drop", "--wait", "60s"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.log.contains("add --yes") && refused.log.contains("cannot be shown"), "{refused:?}");
+    assert!(!refused.log.contains("waiting for PostgreSQL") && refused.output.is_empty(), "{refused:?}");
+}
+
+#[test]
+fn drop_without_yes_refuses_though_a_table_is_locked() {
+    let pipeline = Pipeline::new("drop_locked");
+    assert_eq!(pipeline.ask(&["migrate"]).code, Some(0));
+    let mut lock = pipeline.database();
+    lock.run("BEGIN; LOCK TABLE result IN ACCESS EXCLUSIVE MODE");
+    let refused = pipeline.ask(&["drop"]);
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.log.contains("add --yes") && refused.log.contains("lock timeout"), "{refused:?}");
+}
+
+#[test]
 fn an_unreachable_database_is_exit_code_3_within_the_limit() {
     let url = "postgres://nobody:secret-word@127.0.0.1:1/none".to_owned();
     let pipeline = Pipeline::new("unreachable").postgres_url(url);
-    for command in ["migrate", "audit", "peek", "report", "drop"] {
+    for command in [&["migrate"][..], &["audit"], &["peek"], &["report"], &["drop", "--yes"]] {
         let begin = Instant::now();
-        let finished = pipeline.ask(&[command, "--wait", "1s"]);
-        assert_eq!(finished.code, Some(3), "{command}: {finished:?}");
-        assert!(begin.elapsed() < Duration::from_secs(15), "{command} took {:?}", begin.elapsed());
-        assert!(finished.output.is_empty() && finished.log.contains("127.0.0.1"), "{command}: {finished:?}");
+        let finished = pipeline.ask(&[command, &["--wait", "1s"]].concat());
+        assert_eq!(finished.code, Some(3), "{command:?}: {finished:?}");
+        assert!(begin.elapsed() < Duration::from_secs(15), "{command:?} took {:?}", begin.elapsed());
+        assert!(finished.output.is_empty() && finished.log.contains("127.0.0.1"), "{command:?}: {finished:?}");
         assert!(!finished.log.contains("secret-word"), "{finished:?}");
     }
 }

@@ -8,6 +8,7 @@ use super::Context;
 use crate::exit::{Answer, CommandError};
 use crate::output::{align_right, print, table};
 use crate::store::removal::{self, TableSize};
+use crate::store::{Store, StoreError};
 
 /// Options of `drop`.
 #[derive(Clone, Copy, Debug, Args)]
@@ -22,23 +23,40 @@ pub(crate) struct DropArgs {
 /// # Errors
 /// Without `--yes`, or when PostgreSQL does not answer or refuses.
 pub(crate) fn run(context: &Context, args: DropArgs) -> Result<Answer, CommandError> {
+    if !args.yes {
+        return Err(refusal(context)?);
+    }
     let store = context.store()?;
     let schema = store.schema().as_str();
     let mut session = store.session()?;
     let mut tx = session.begin_long()?;
-    let contents = removal::contents(&mut tx)?;
-    if !args.yes {
-        print(&describe(schema, contents.as_deref()))?;
-        return Err(CommandError::Usage("nothing was dropped; to drop all of this for good, add --yes".into()));
-    }
-    let Some(contents) = contents else {
+    let Some(tables) = removal::tables(&mut tx)? else {
         print(&format!("there is no schema {schema}: nothing to drop"))?;
         return Ok(Answer::Yes);
     };
     removal::drop_schema(&mut tx)?;
     tx.commit()?;
-    print(&format!("schema {schema} dropped, with {} tables", contents.len()))?;
+    print(&format!("schema {schema} dropped, with {} tables", tables.len()))?;
     Ok(Answer::Yes)
+}
+
+/// Refuses to drop anything; with what would be dropped, where the database answers at once.
+fn refusal(context: &Context) -> Result<CommandError, CommandError> {
+    let store = Store::new(context.postgres()?, context.config.consumer.lease)?;
+    let schema = store.schema().as_str();
+    let look = || -> Result<_, StoreError> {
+        let mut session = store.session()?;
+        let mut tx = session.begin_fast()?;
+        removal::contents(&mut tx)
+    };
+    let hint = match look() {
+        Ok(contents) => {
+            print(&describe(schema, contents.as_deref()))?;
+            String::new()
+        }
+        Err(error) => format!(" (what schema {schema} holds cannot be shown: {error})"),
+    };
+    Ok(CommandError::Usage(format!("nothing was dropped; to drop all of this for good, add --yes{hint}")))
 }
 
 fn describe(schema: &str, contents: Option<&[TableSize]>) -> String {
