@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod console;
 mod exit;
+mod failures;
 pub mod ingest;
 mod lease;
 mod maintenance;

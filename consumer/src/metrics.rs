@@ -1,5 +1,7 @@
 //! The consumer's metrics, in Prometheus' text format.
 
+use std::sync::atomic::AtomicU64;
+
 use isitup_shared::event::GapReason;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -10,10 +12,16 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::ingest::Written;
+use crate::store::maintenance::Progress;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PartitionLabel {
     partition: i32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Step {
+    step: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -51,6 +59,31 @@ pub(crate) struct Metrics {
     /// How long the transaction of a batch took, in seconds.
     pub store_batch: Histogram,
     lag: Family<PartitionLabel, Gauge>,
+    housekeeping: Housekeeping,
+}
+
+/// What all consumers have done of the housekeeping, and what this one failed to do.
+#[derive(Clone, Debug, Default)]
+struct Housekeeping {
+    last_success: FloatGauge,
+    oldest_unsummed_hour_age: FloatGauge,
+    days_ahead: Gauge,
+    failures: Family<Step, Counter>,
+}
+
+type FloatGauge = Gauge<f64, AtomicU64>;
+
+impl Housekeeping {
+    fn register(&self, root: &mut Registry) {
+        let (name, help) =
+            ("last_success_timestamp_seconds", "When a consumer last did all of the housekeeping that was due");
+        root.register(format!("isitup_housekeeping_{name}"), help, self.last_success.clone());
+        let (name, help) = ("oldest_unsummed_hour_age_seconds", "Time since the end of the oldest hour not summed up");
+        root.register(format!("isitup_housekeeping_{name}"), help, self.oldest_unsummed_hour_age.clone());
+        root.register("isitup_housekeeping_days_ahead", "Partitions made for days to come", self.days_ahead.clone());
+        let help = "Tasks of the housekeeping that failed, by step";
+        root.register("isitup_housekeeping_failures", help, self.failures.clone());
+    }
 }
 
 impl Metrics {
@@ -77,6 +110,7 @@ impl Metrics {
         root.register("isitup_partitions_owned", "Partitions this process holds", metrics.partitions_owned.clone());
         root.register("isitup_topic_halted", "1 while the topic is not the one it was", metrics.topic_halted.clone());
         root.register("isitup_consumer_lag", "Messages not read yet, of the partitions held", metrics.lag.clone());
+        metrics.housekeeping.register(&mut root);
         (metrics, root)
     }
 
@@ -97,6 +131,7 @@ impl Metrics {
             postgres_reconnects: Counter::default(),
             store_batch: Histogram::new(STORE_SECONDS),
             lag: Family::default(),
+            housekeeping: Housekeeping::default(),
         }
     }
 
@@ -110,6 +145,18 @@ impl Metrics {
         for reason in &written.gaps {
             self.count_gap(*reason);
         }
+    }
+
+    /// Shows how far the housekeeping has come.
+    pub(crate) fn show_housekeeping(&self, progress: &Progress) {
+        self.housekeeping.last_success.set(progress.succeeded_at);
+        self.housekeeping.oldest_unsummed_hour_age.set(progress.oldest_unsummed_age);
+        self.housekeeping.days_ahead.set(progress.days_ahead);
+    }
+
+    /// Counts a task of the housekeeping that failed.
+    pub(crate) fn count_housekeeping_failure(&self, step: &'static str) {
+        self.housekeeping.failures.get_or_create(&Step { step }).inc();
     }
 
     fn count_gap(&self, reason: GapReason) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use isitup_shared::config::{ConsumerConfig, KafkaConfig};
@@ -92,7 +93,7 @@ fn run_postgres(
     log::info!("consumer {owner} stores topic {} in schema {schema}, {how}", kafka.topic);
     let (topic, lease, assignment) = (kafka.topic.as_str(), consumer.lease, &assignment);
     let keeper = LeaseKeeper { store, topic, owner, lease, assignment, status, metrics, told_jump: AtomicI64::new(0) };
-    let housekeeper = Housekeeper { store, owner, retention_days: retention_days(consumer) };
+    let housekeeper = Housekeeper { store, owner, retention_days: retention_days(consumer), status, metrics };
     let pipeline = Pipeline {
         topic,
         receiver: kafka::receiver(kafka),
@@ -107,17 +108,36 @@ fn run_postgres(
     };
     thread::scope(|scope| {
         let leases = scope.spawn(|| guarded(shutdown, || keeper.run(shutdown)));
-        scope.spawn(|| guarded(shutdown, || housekeeper.run(shutdown)));
+        let house = scope.spawn(|| guarded(shutdown, || housekeeper.run(shutdown)));
         scope.spawn(|| {
             let mut receiver = kafka::receiver(kafka);
             guarded(shutdown, || Mirror { topic, assignment, metrics }.run(&mut *receiver, shutdown));
         });
         guarded(shutdown, || pipeline.run(shutdown));
         match leases.join() {
-            Ok(()) => keeper.leave(),
+            Ok(()) => {
+                keeper.leave();
+                wait_for_house(shutdown, || house.is_finished());
+            }
             Err(panic) => std::panic::resume_unwind(panic),
         }
     });
+}
+
+/// Waits for the housekeeping to end. Its statements are cancelled, but a server that does not answer cancels none.
+fn wait_for_house(shutdown: &Shutdown, is_finished: impl Fn() -> bool) {
+    const LIMIT: Duration = Duration::from_secs(7);
+    let begun = shutdown.triggered_at().unwrap_or_else(Instant::now);
+    while !is_finished() {
+        if begun.elapsed() >= LIMIT {
+            log::warn!(
+                "the housekeeping has not ended within {} s: left as it is, it may be cut off anywhere",
+                LIMIT.as_secs()
+            );
+            std::process::exit(0);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
 }
 
 fn guarded(shutdown: &Shutdown, work: impl FnOnce()) {
@@ -143,7 +163,7 @@ fn prepare_when_possible(store: &Store, is_left_alone: bool, status: &Status, sh
         let prepared = if is_left_alone {
             store.readiness().and_then(|found| found.judge_as_it_is().map_err(StoreError::NotReady)).map(|_| Vec::new())
         } else {
-            store.migrate()
+            store.migrate(shutdown)
         };
         match prepared {
             Ok(applied) => {
@@ -174,7 +194,7 @@ pub(crate) fn scope_of(kafka: &KafkaConfig, consumer: &ConsumerConfig, owner: Uu
 }
 
 /// Whole days; a part of a day keeps the whole.
-fn retention_days(consumer: &ConsumerConfig) -> i32 {
+pub(crate) fn retention_days(consumer: &ConsumerConfig) -> i32 {
     const DAY: u64 = 24 * 3600;
     // For ever, within what calendars can count.
     const MOST: i32 = 1_000_000;

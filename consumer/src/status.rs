@@ -18,6 +18,8 @@ pub(crate) enum Part {
     Database,
     /// The leases' transactions.
     Leases,
+    /// Partitions, sums and retention.
+    Housekeeping,
 }
 
 /// The troubles of each part.
@@ -28,7 +30,12 @@ pub(crate) struct Status {
     pub pipeline: Heartbeat,
     /// The heartbeat of the thread that keeps the leases.
     pub keeper: Heartbeat,
+    /// The heartbeat of the thread that keeps house.
+    pub housekeeper: Heartbeat,
 }
+
+/// A task of the housekeeping is one statement of an hour at most, and a few short ones.
+const LONGEST_TASK: Duration = Duration::from_secs(2 * 3600);
 
 /// Each call to Kafka and each statement is bounded; a round has many of them. Waiting for either of the two beats on.
 const LONGEST_ROUND: Duration = Duration::from_secs(600);
@@ -41,6 +48,7 @@ impl Status {
             troubles: Mutex::new(troubles),
             pipeline: Heartbeat::new("pipeline", LONGEST_ROUND),
             keeper: Heartbeat::new("keeper of the leases", LONGEST_ROUND),
+            housekeeper: Heartbeat::new("housekeeper", LONGEST_TASK),
         }
     }
 
@@ -61,7 +69,7 @@ impl Status {
 
 impl Health for Status {
     fn live(&self) -> Result<(), String> {
-        Heartbeat::check_all(&[&self.pipeline, &self.keeper])
+        Heartbeat::check_all(&[&self.pipeline, &self.keeper, &self.housekeeper])
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -10,26 +10,26 @@ use postgres::{Config, NoTls};
 use crate::harness::{Database, Finished, Pipeline, Service, eventually, shared_servers, site};
 use crate::postgres_tls::is_told;
 
-const PASSWORD: &str = "pa55w0rd-of-ingest";
+pub(crate) const PASSWORD: &str = "pa55w0rd-of-ingest";
 
 /// Where the shared server has its database `name`, for `user`.
-fn url_of(user: &str, password: &str, database: &str) -> String {
+pub(crate) fn url_of(user: &str, password: &str, database: &str) -> String {
     let server = shared_servers().postgres_url().rsplit('@').next().unwrap().split('/').next().unwrap();
     format!("postgres://{user}:{password}@{server}/{database}")
 }
 
-fn admin_url() -> String {
+pub(crate) fn admin_url() -> String {
     url_of("isitup", "isitup", "postgres")
 }
 
 /// A pipeline in a database of its own, of its own name, that stores as a user of its own who has nothing yet.
-fn as_ingest(name: &str) -> Pipeline<'static> {
+pub(crate) fn as_ingest(name: &str) -> Pipeline<'static> {
     let pipeline = Pipeline::new(name);
     let (database, ingest) = (pipeline.name().to_owned(), format!("{}_ingest", pipeline.name()));
     pipeline.postgres_url(url_of(&ingest, PASSWORD, &database)).proved_at(url_of("isitup", "isitup", &database))
 }
 
-fn set_up(pipeline: &Pipeline<'_>, more: &[&str]) -> Finished {
+pub(crate) fn set_up(pipeline: &Pipeline<'_>, more: &[&str]) -> Finished {
     let args: Vec<&str> = ["setup-database"].iter().chain(more).copied().collect();
     let mut command = pipeline.command("isitup-consumer", &args);
     command.env("ISITUP_ADMIN_URL", admin_url());
@@ -43,7 +43,7 @@ fn as_user(pipeline: &Pipeline<'_>, user: &str, password: &str, sql: &str) -> Re
 }
 
 /// Removes what outlives a schema.
-struct Gone(String);
+pub(crate) struct Gone(pub(crate) String);
 
 impl Drop for Gone {
     fn drop(&mut self) {
@@ -51,7 +51,7 @@ impl Drop for Gone {
         let name = &self.0;
         // The test may have failed before any of it was made.
         let _ = admin.batch_execute(&format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
-        for end in ["owner", "ingest", "reader"] {
+        for end in ["owner", "ingest", "reader", "stranger"] {
             let _ = admin.batch_execute(&format!("DROP ROLE IF EXISTS {name}_{end}"));
         }
     }
@@ -272,6 +272,9 @@ fn wrong_rights_and_versions_are_told_with_the_remedy_and_the_service_waits() {
     let mut owner = pipeline.database();
     let at = format!("schema {name} of database {name} (PostgreSQL {}, user {name}_ingest)", version(&mut owner));
     let ask = "let an administrator run: isitup-consumer setup-database";
+    let newest: i32 = owner.value("SELECT max(version) FROM refinery_schema_history");
+    let before: i32 =
+        owner.value(&format!("SELECT max(version) FROM refinery_schema_history WHERE version < {newest}"));
 
     let mut tells = |spoil: &str, why: String, mend: &str| {
         owner.run(spoil);
@@ -289,36 +292,52 @@ fn wrong_rights_and_versions_are_told_with_the_remedy_and_the_service_waits() {
         format!("{at}: {name}_ingest lacks EXECUTE on drop_result_day; {ask}"),
         &format!("GRANT EXECUTE ON FUNCTION drop_result_day TO {name}_ingest"),
     );
+    // As where default privileges let nobody call a function.
+    tells(
+        &format!("REVOKE EXECUTE ON FUNCTION uptime_between, day_numbers FROM {name}_ingest"),
+        format!("{at}: {name}_ingest lacks EXECUTE on day_numbers, EXECUTE on uptime_between; {ask}"),
+        &format!("GRANT EXECUTE ON FUNCTION uptime_between, day_numbers TO {name}_ingest"),
+    );
+    tells(
+        &format!("GRANT CREATE ON SCHEMA {name} TO PUBLIC"),
+        format!(
+            "{at}: everybody may create objects in it, and so run code as its owner: let its owner run REVOKE CREATE ON \
+             SCHEMA {name} FROM PUBLIC, or name another one in postgres.schema"
+        ),
+        &format!("REVOKE CREATE ON SCHEMA {name} FROM PUBLIC"),
+    );
     tells(
         &format!("REVOKE USAGE ON SCHEMA {name} FROM {name}_ingest"),
         format!("{at}: {name}_ingest may not look into it; {ask}"),
         &format!("GRANT USAGE ON SCHEMA {name} TO {name}_ingest"),
     );
     tells(
-        "INSERT INTO refinery_schema_history SELECT 7, 'later', applied_on, checksum FROM refinery_schema_history WHERE version = 6",
-        format!("{at}: version 7, made by a newer release; this one knows versions up to 6: run the newer release"),
-        "DELETE FROM refinery_schema_history WHERE version = 7",
+        "INSERT INTO refinery_schema_history SELECT 100, 'later', applied_on, checksum FROM refinery_schema_history WHERE version = 6",
+        format!(
+            "{at}: version 100, made by a newer release; this one knows versions up to {newest}: run the newer release"
+        ),
+        "DELETE FROM refinery_schema_history WHERE version = 100",
     );
     tells(
-        "UPDATE refinery_schema_history SET version = 106 WHERE version = 6; DELETE FROM refinery_schema_history WHERE version = 106",
+        &format!("DELETE FROM refinery_schema_history WHERE version = {newest}"),
         format!(
-            "{at}: version 5, 6 is needed, and {name}_ingest does not own it; run as its owner: isitup-consumer migrate (or \
+            "{at}: version {before}, {newest} is needed, and {name}_ingest does not own it; run as its owner: isitup-consumer migrate (or \
              as an administrator: setup-database --apply)"
         ),
         "SELECT",
     );
     let why = format!(
-        "schema {name} is version 5, version 6 is needed, and --no-migrate leaves that to somebody else: run \
+        "schema {name} is version {before}, version {newest} is needed, and --no-migrate leaves that to somebody else: run \
          isitup-consumer migrate"
     );
     let own = Pipeline::new("left_alone");
     let schema = own.name().to_owned();
     assert_eq!(own.ask(&["migrate"]).code, Some(0));
-    own.database().run("DELETE FROM refinery_schema_history WHERE version = 6");
+    own.database().run(&format!("DELETE FROM refinery_schema_history WHERE version = {newest}"));
     waits_with(&own, &["--no-migrate"], &why.replace(&name, &schema));
     own.database().run(&format!("DROP SCHEMA {schema} CASCADE"));
     let why = format!(
-        "schema {schema} is not there yet, version 6 is needed, and --no-migrate leaves that to somebody else: run \
+        "schema {schema} is not there yet, version {newest} is needed, and --no-migrate leaves that to somebody else: run \
          isitup-consumer migrate"
     );
     waits_with(&own, &["--no-migrate"], &why);

@@ -9,6 +9,7 @@ use isitup_shared::secret::Secret;
 use super::Context;
 use crate::exit::{Answer, CommandError};
 use crate::output::print;
+use crate::run::retention_days;
 use crate::store::setup::{RolePasswords, SetUp};
 use crate::store::{Refusal, Store, StoreError};
 
@@ -47,7 +48,7 @@ pub(crate) struct SetUpArgs {
 /// When the configuration does not name what is to be made, or the administrator may not.
 pub(crate) fn run(context: &Context, args: &SetUpArgs) -> Result<Answer, CommandError> {
     let config = context.postgres()?;
-    let set_up = set_up(config, args)?;
+    let set_up = set_up(config, args, retention_days(&context.config.consumer))?;
     if !args.apply {
         print(set_up.script()?.trim_end())?;
         return Ok(Answer::Yes);
@@ -65,14 +66,16 @@ pub(crate) fn run(context: &Context, args: &SetUpArgs) -> Result<Answer, Command
     }
     let mut inside = admin.clone();
     inside.url.set_path(config.url.path());
-    for line in set_up.apply(&admin, &inside, &passwords).map_err(|error| of_administrator(error.into()))? {
+    for line in
+        set_up.apply(&admin, &inside, &passwords, &context.shutdown).map_err(|error| of_administrator(error.into()))?
+    {
         print(&line)?;
     }
     Ok(Answer::Yes)
 }
 
 /// Who and what, as the configuration of the service has it.
-fn set_up(config: &PostgresConfig, args: &SetUpArgs) -> Result<SetUp, CommandError> {
+fn set_up(config: &PostgresConfig, args: &SetUpArgs, retention_days: i32) -> Result<SetUp, CommandError> {
     let usage = |text: &str| CommandError::Usage(text.to_owned());
     let (ingest, database) = (config.user(), config.database());
     let ingest =
@@ -84,7 +87,7 @@ fn set_up(config: &PostgresConfig, args: &SetUpArgs) -> Result<SetUp, CommandErr
     if (0..all.len()).any(|i| all.get(i + 1..).is_some_and(|rest| rest.contains(&all[i]))) {
         return Err(usage("owner, reader and the user in postgres.url must be three: see --owner and --reader"));
     }
-    Ok(SetUp { database, schema: config.schema.clone(), owner, ingest, reader })
+    Ok(SetUp { database, schema: config.schema.clone(), owner, ingest, reader, retention_days })
 }
 
 fn administrator(config: &PostgresConfig, args: &SetUpArgs) -> Result<PostgresConfig, CommandError> {

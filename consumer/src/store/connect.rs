@@ -13,6 +13,7 @@ use postgres::{Client, Config};
 use r2d2_postgres::PostgresConnectionManager;
 
 use super::StoreError;
+use super::cancel::Canceller;
 use super::deadline::{AnswerLimit, Watch};
 use super::error::Refusal;
 use super::passfile::Place;
@@ -24,6 +25,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the server may take over each step by which a session begins.
 pub(super) const START_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long the server may take over each step of taking in that a statement is to be cancelled.
+const CANCEL_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long a server that refused is left alone: it would do so again, and may shut out who asks too often.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(2);
@@ -108,6 +112,11 @@ impl Connector {
             // Whoever asked looks at the server's code.
             error => error,
         })
+    }
+
+    /// What cancels the statements of a connection of ours.
+    pub(super) fn canceller(&self, client: &Client) -> Canceller {
+        Canceller::new(client.cancel_token(), self.watch.for_cancelling(AnswerLimit::new(CANCEL_LIMIT)))
     }
 
     fn connect_by(&self, config: &Config, limit: &AnswerLimit) -> Result<Client, StoreError> {

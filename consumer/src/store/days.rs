@@ -59,12 +59,34 @@ pub fn dropped(tx: &mut Tx<'_>, days: &[Date]) -> Result<Vec<Date>, StoreError> 
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Today in UTC, by the database's clock.
+/// How many days are kept by `consumer.retention`, which is `configured`, and by what the owner has recorded. The owner
+/// records it; whoever else stores can drop no day that the owner keeps.
 ///
 /// # Errors
-/// When the statement fails.
-pub fn today(tx: &mut Tx<'_>) -> Result<Date, StoreError> {
-    Ok(tx.query_one("SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date", &[])?.try_get(0)?)
+/// When a statement fails.
+pub fn agree_on_retention(tx: &mut Tx<'_>, configured: i32) -> Result<i32, StoreError> {
+    let row = tx.query_one(
+        "SELECT has_table_privilege('retention', 'INSERT') AND has_table_privilege('retention', 'UPDATE'),
+                (SELECT keep_days FROM retention)",
+        &[],
+    )?;
+    let (may_record, recorded): (bool, Option<i32>) = (row.try_get(0)?, row.try_get(1)?);
+    if may_record {
+        tx.execute(
+            "INSERT INTO retention (keep_days) VALUES ($1) ON CONFLICT (only_row) DO UPDATE
+             SET keep_days = excluded.keep_days, recorded_at = now() WHERE retention.keep_days <> excluded.keep_days",
+            &[&configured],
+        )?;
+        return Ok(configured);
+    }
+    if let Some(longer) = recorded.filter(|recorded| *recorded > configured) {
+        log::warn!(
+            "results are kept for {longer} days, as the owner of the schema has recorded, and not for the {configured} days \
+             of consumer.retention; to record these, let an administrator run: isitup-consumer setup-database"
+        );
+        return Ok(longer);
+    }
+    Ok(configured)
 }
 
 /// A partition that lies before what retention keeps.
@@ -124,13 +146,13 @@ pub fn close_for_good(tx: &mut Tx<'_>, day: Date) -> Result<(), StoreError> {
 }
 
 /// Detaches and drops the partition of `old`, without holding up readers or writers of other days. Who does not own it
-/// leaves it to the owner's function, which holds them up for a moment, or gives up after two seconds.
+/// leaves it to the owner's function, which holds them up for a moment, or gives up after a tenth of a second.
 ///
 /// # Errors
 /// When a command fails; called again, it goes on where it stopped.
 pub fn remove(session: &mut Session, schema: &str, old: &OldPartition) -> Result<(), StoreError> {
     if !old.is_owned {
-        let mut tx = session.begin_long()?;
+        let mut tx = session.begin_house()?;
         tx.query("SELECT drop_result_day($1)", &[&old.day])?;
         return tx.commit();
     }

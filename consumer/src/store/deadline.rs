@@ -48,6 +48,8 @@ impl AnswerLimit {
 pub(super) struct Watch {
     limit: AnswerLimit,
     tls: Tls,
+    /// Whether the other end closes the connection, and not we.
+    lingers: bool,
 }
 
 impl Watch {
@@ -59,12 +61,17 @@ impl Watch {
         } else {
             config.ssl_mode(SslMode::Require).ssl_negotiation(SslNegotiation::Direct);
         }
-        Self { limit, tls }
+        Self { limit, tls, lingers: false }
     }
 
     /// The same with another limit.
     pub(super) fn with(&self, limit: AnswerLimit) -> Self {
         Self { limit, ..self.clone() }
+    }
+
+    /// The same for requests to cancel a statement: a pooler forgets one whose connection ends before it was passed on.
+    pub(super) fn for_cancelling(&self, limit: AnswerLimit) -> Self {
+        Self { lingers: true, ..self.with(limit) }
     }
 }
 
@@ -90,13 +97,13 @@ impl TlsConnect<Socket> for WatchOf {
     type Future = Pin<Box<dyn Future<Output = io::Result<Watched>> + Send>>;
 
     fn connect(self, socket: Socket) -> Self::Future {
-        let Self { watch: Watch { limit, tls }, host } = self;
+        let Self { watch: Watch { limit, tls, lingers }, host } = self;
         Box::pin(async move {
             let came = Came::default();
             let line = timeout(limit.get(), Line::over(socket, came.clone(), tls, host));
             let line = line.await.unwrap_or_else(|_| Err(given_up(limit.get())))?;
             let until = Box::pin(sleep_until(Instant::now() + limit.get()));
-            Ok(Watched { line, limit, came, owed: Owed::new(), is_stuck: false, until })
+            Ok(Watched { line, limit, came, owed: Owed::new(), is_stuck: false, until, lingers })
         })
     }
 }
@@ -117,6 +124,7 @@ pub(super) struct Watched {
     is_stuck: bool,
     /// When waiting ends, while there is something to wait for.
     until: Pin<Box<Sleep>>,
+    lingers: bool,
 }
 
 impl Watched {
@@ -168,6 +176,17 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let mut rest = [0; 64];
+        // Until the other end has closed it, or failed.
+        while this.lingers && this.until.as_mut().poll(cx).is_pending() {
+            let mut into = ReadBuf::new(&mut rest);
+            match this.line.poll_read(cx, &mut into) {
+                Poll::Ready(Ok(())) if !into.filled().is_empty() => {}
+                Poll::Ready(_) => break,
+                Poll::Pending => return Poll::Pending,
+            }
+        }
         self.line.poll_shutdown(cx)
     }
 }

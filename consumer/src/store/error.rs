@@ -17,6 +17,17 @@ pub enum Fault {
     Away,
 }
 
+/// Whether an error is one that passes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// It does not: something must be changed.
+    Broken,
+    /// It does, soon or when the server is well again.
+    Passing,
+    /// It does when whoever holds a lock or reads an old snapshot has ended.
+    Waiting,
+}
+
 /// An error of the database or on the way to it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -67,6 +78,15 @@ impl StoreError {
         }
     }
 
+    /// Whether it passes by itself.
+    pub fn outlook(&self) -> Outlook {
+        match self {
+            Self::Sql(error) => error.code().map_or(Outlook::Passing, outlook_of),
+            Self::Unreachable(_) => Outlook::Passing,
+            Self::Refused(_) | Self::Migration(_) | Self::NotReady(_) => Outlook::Broken,
+        }
+    }
+
     /// Whether the database itself could not be reached, as opposed to having refused.
     pub fn is_unreachable(&self) -> bool {
         match self {
@@ -93,6 +113,16 @@ fn fault_of(state: &SqlState) -> Fault {
     }
 }
 
+fn outlook_of(state: &SqlState) -> Outlook {
+    match (state.code(), state.code().get(..2)) {
+        // A lock timeout, and a statement that was cancelled as it waited for too long.
+        ("55P03" | "57014", _) => Outlook::Waiting,
+        // Disk, memory and connections; the operator; input and output; a standby; conflicts of transactions.
+        ("25006", _) | (_, Some("40" | "53" | "57" | "58")) => Outlook::Passing,
+        _ => Outlook::Broken,
+    }
+}
+
 fn is_starting_or_ending(state: &SqlState) -> bool {
     let states = [
         &SqlState::CANNOT_CONNECT_NOW,
@@ -104,7 +134,7 @@ fn is_starting_or_ending(state: &SqlState) -> bool {
 }
 
 /// The driver's own text hides the server's words in the error's sources.
-fn describe(error: &postgres::Error) -> String {
+pub(super) fn describe(error: &postgres::Error) -> String {
     match error.as_db_error() {
         Some(db) => describe_refusal(db),
         None => {
@@ -135,6 +165,23 @@ fn describe_refusal(error: &DbError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_passes_by_itself_is_told_from_what_needs_somebody() {
+        let outlook = |code| outlook_of(&SqlState::from_code(code));
+        for (code, expected) in [
+            ("23514", Outlook::Broken),
+            ("42501", Outlook::Broken),
+            ("54000", Outlook::Broken),
+            ("40P01", Outlook::Passing),
+            ("53100", Outlook::Passing),
+            ("57P01", Outlook::Passing),
+            ("55P03", Outlook::Waiting),
+            ("57014", Outlook::Waiting),
+        ] {
+            assert_eq!(outlook(code), expected, "{code}");
+        }
+    }
 
     #[test]
     fn bad_data_is_told_from_collisions_and_from_an_absent_server() {

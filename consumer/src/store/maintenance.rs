@@ -8,26 +8,73 @@ use uuid::Uuid;
 
 use super::{StoreError, Tx};
 
-/// Takes the turn for `hold`, unless another consumer has it. Whether it was taken.
+/// Takes the turn for `hold`, unless another consumer has it; not for longer than it can have it, whatever the table says.
+/// Whether it was taken.
 ///
 /// # Errors
 /// When the statement fails.
 pub fn take_turn(tx: &mut Tx<'_>, owner: Uuid, hold: Duration) -> Result<bool, StoreError> {
     let taken = tx.execute(
-        "UPDATE maintenance SET owner = $1, expires_at = clock_timestamp() + $2 * interval '1 s'
-         WHERE owner IS NULL OR owner = $1 OR expires_at < clock_timestamp()",
+        "UPDATE maintenance SET owner = $1, expires_at = clock_timestamp() + $2::float8 * interval '1 s'
+         WHERE owner IS NULL OR owner = $1 OR expires_at < clock_timestamp()
+            OR expires_at > clock_timestamp() + 2 * $2::float8 * interval '1 s'",
         &[&owner, &hold.as_secs_f64()],
     )?;
     Ok(taken == 1)
 }
 
-/// Gives the turn back.
+/// Gives the turn back; `has_succeeded` says whether all that was due was done.
 ///
 /// # Errors
 /// When the statement fails.
-pub fn end_turn(tx: &mut Tx<'_>, owner: Uuid) -> Result<(), StoreError> {
-    tx.execute("UPDATE maintenance SET owner = NULL, expires_at = NULL WHERE owner = $1", &[&owner])?;
+pub fn end_turn(tx: &mut Tx<'_>, owner: Uuid, has_succeeded: bool) -> Result<(), StoreError> {
+    tx.execute(
+        "UPDATE maintenance SET owner = NULL, expires_at = NULL,
+             succeeded_at = CASE WHEN $2 THEN clock_timestamp() ELSE succeeded_at END
+         WHERE owner = $1",
+        &[&owner, &has_succeeded],
+    )?;
     Ok(())
+}
+
+/// How far the housekeeping has come, whichever consumer did it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// When all that was due was last done without an error, in seconds since 1970; 0 before the first time.
+    pub succeeded_at: f64,
+    /// How long ago that was, in seconds; 0 before the first time.
+    pub success_age: f64,
+    /// How long ago the oldest hour ended that is not summed up, in seconds; 0 where there is none.
+    pub oldest_unsummed_age: f64,
+    /// Partitions of days to come.
+    pub days_ahead: i64,
+    /// Today in UTC, by the database's clock.
+    pub today: Date,
+}
+
+/// Reads how far the housekeeping has come.
+///
+/// # Errors
+/// When the statement fails.
+pub fn progress(tx: &mut Tx<'_>) -> Result<Progress, StoreError> {
+    let row = tx.query_one(
+        "SELECT coalesce(extract(epoch FROM m.succeeded_at), 0)::float8,
+                coalesce(extract(epoch FROM clock_timestamp() - h.oldest - interval '1 hour'), 0)::float8,
+                (SELECT count(*) FROM result_day WHERE day > t.today), t.today,
+                coalesce(extract(epoch FROM clock_timestamp() - m.succeeded_at), 0)::float8
+         FROM maintenance m, LATERAL (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today) t,
+              LATERAL (SELECT date_trunc('hour', now() - interval '2 minutes', 'UTC') AS present) p,
+              LATERAL (SELECT least(CASE WHEN m.rolled_until < p.present THEN m.rolled_until END,
+                                    (SELECT min(hour) FROM dirty_hour WHERE hour < p.present)) AS oldest) h",
+        &[],
+    )?;
+    Ok(Progress {
+        succeeded_at: row.try_get(0)?,
+        oldest_unsummed_age: row.try_get(1)?,
+        days_ahead: row.try_get(2)?,
+        today: row.try_get(3)?,
+        success_age: row.try_get(4)?,
+    })
 }
 
 /// Marks every hour that has passed since the last call, so that hours without any result are summed up too; not those

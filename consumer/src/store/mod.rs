@@ -4,6 +4,7 @@
 //! transaction mode may stand between.
 
 pub mod audit;
+mod cancel;
 pub mod certificates;
 mod connect;
 pub mod days;
@@ -36,7 +37,7 @@ mod time;
 mod tls;
 
 pub use connect::understand;
-pub use error::{Fault, Refusal, StoreError};
+pub use error::{Fault, Outlook, Refusal, StoreError};
 pub use session::{Session, Tx};
 pub use time::PgTime;
 

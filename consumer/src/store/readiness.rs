@@ -19,6 +19,8 @@ pub struct Readiness {
     pub may_create: bool,
     /// Whether there is a schema of that name that the user may not look into.
     pub is_closed: bool,
+    /// Whether everybody may create objects in the schema, which then could be called instead of ours.
+    pub is_open: bool,
     /// The newest migration that ran in the schema; `None` where there is no schema of ours.
     pub migrated_to: Option<i32>,
     /// Whether the user owns the tables, so that migrations can run.
@@ -34,7 +36,8 @@ const CONNECTION: &str = "SELECT current_user::text, current_database()::text,
     coalesce((SELECT NOT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1), false),
     EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
             WHERE nspname = $1 AND relname = 'refinery_schema_history' AND has_schema_privilege(n.oid, 'USAGE')),
-    pg_is_in_recovery()";
+    pg_is_in_recovery(),
+    coalesce((SELECT has_schema_privilege('public', oid, 'CREATE') FROM pg_namespace WHERE nspname = $1), false)";
 
 const MIGRATED_TO: &str = "SELECT max(version)::int FROM refinery_schema_history";
 
@@ -68,6 +71,7 @@ impl Store {
             is_standby: row.try_get(6)?,
             may_create: row.try_get(3)?,
             is_closed: row.try_get(4)?,
+            is_open: row.try_get(7)?,
             schema,
             migrated_to: None,
             is_owner: false,
@@ -138,6 +142,12 @@ impl Readiness {
                  (host1:5432,host2:5432)"
             ));
         }
+        if self.is_open {
+            return Err(format!(
+                "{at}: everybody may create objects in it, and so run code as its owner: let its owner run REVOKE CREATE ON \
+                 SCHEMA {schema} FROM PUBLIC, or name another one in postgres.schema"
+            ));
+        }
         match self.migrated_to {
             None if self.is_closed => Err(format!(
                 "{at}: {user} may not look into it; let an administrator run: isitup-consumer setup-database"
@@ -189,6 +199,7 @@ mod tests {
             is_standby: false,
             may_create: false,
             is_closed: false,
+            is_open: false,
             migrated_to: Some(migrations::newest()),
             is_owner: false,
             without_rights: Vec::new(),
@@ -205,6 +216,12 @@ mod tests {
                 Readiness { is_standby: true, ..well() },
                 format!(
                     "{at}: this server is a standby, which cannot be written: name the primary in postgres.url, or all servers (host1:5432,host2:5432)"
+                ),
+            ),
+            (
+                Readiness { is_open: true, ..well() },
+                format!(
+                    "{at}: everybody may create objects in it, and so run code as its owner: let its owner run REVOKE CREATE ON SCHEMA checks FROM PUBLIC, or name another one in postgres.schema"
                 ),
             ),
             (

@@ -11,12 +11,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use isitup_shared::config::SchemaName;
+use isitup_shared::shutdown::Shutdown;
 use postgres::error::SqlState;
 use postgres::types::ToSql;
 use postgres::{Client, Row, SimpleQueryMessage, Statement, Transaction};
 use r2d2::{ManageConnection, PooledConnection};
 use r2d2_postgres::PostgresConnectionManager;
 
+use super::cancel::{Canceller, interruptible};
 use super::connect::{Connector, START_LIMIT};
 use super::deadline::{AnswerLimit, Watch};
 use super::{Fault, StoreError};
@@ -29,6 +31,9 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reports and housekeeping may read a lot.
 const LONG_STATEMENT_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// How long the housekeeping waits for a lock: one step that waits must not hold up the others for long.
+const HOUSE_LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How much longer than the server lets a statement run its answer is waited for.
 const ANSWER_MARGIN: Duration = Duration::from_secs(5);
@@ -58,15 +63,17 @@ pub(super) struct Settings {
     fast: String,
     durable: String,
     long: String,
+    house: String,
     snapshot: String,
 }
 
 impl Settings {
     pub(super) fn new(schema: SchemaName, lease: Duration) -> Self {
-        // Compiling the reports' statements takes seconds, running them milliseconds.
+        // Compiling the reports' statements takes seconds, running them milliseconds. Temporary tables come last: behind a
+        // pooler they may be another program's. And what is read must be what is committed, whatever the role's default.
         let settings = |durability: &str, statement: Duration, lock: Duration, idle: Duration| {
             format!(
-                "SET LOCAL search_path TO {schema}; SET LOCAL synchronous_commit TO {durability}; \
+                "SET LOCAL search_path TO {schema}, pg_temp; SET LOCAL synchronous_commit TO {durability}; \
                  SET LOCAL statement_timeout TO {}; SET LOCAL lock_timeout TO {}; SET LOCAL idle_in_transaction_session_timeout TO {}; \
                  SET LOCAL timezone TO 'UTC'; SET LOCAL jit TO off",
                 statement.as_millis(),
@@ -74,14 +81,17 @@ impl Settings {
                 idle.as_millis(),
             )
         };
+        let committed = |settings: String| format!("SET TRANSACTION ISOLATION LEVEL READ COMMITTED; {settings}");
         let (lock, idle) = (lock_timeout(lease), lease + IDLE_MARGIN);
         let long = settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT);
+        // Housekeeping holds locks and asks nobody in between; a reader may be slow to take what it asked for.
+        let house = settings("on", LONG_STATEMENT_TIMEOUT, HOUSE_LOCK_TIMEOUT, idle.max(LONG_IDLE));
         Self {
-            fast: settings("off", STATEMENT_TIMEOUT, lock, idle),
-            durable: settings("on", STATEMENT_TIMEOUT, lock, idle),
+            fast: committed(settings("off", STATEMENT_TIMEOUT, lock, idle)),
+            durable: committed(settings("on", STATEMENT_TIMEOUT, lock, idle)),
             snapshot: format!("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; {long}"),
-            // Housekeeping holds locks and asks nobody in between; a reader may be slow to take what it asked for.
-            long: settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT, idle.max(LONG_IDLE)),
+            long: committed(settings("on", LONG_STATEMENT_TIMEOUT, LONG_STATEMENT_TIMEOUT, idle.max(LONG_IDLE))),
+            house: committed(house),
             schema,
         }
     }
@@ -90,11 +100,18 @@ impl Settings {
 /// A connection and what is remembered of its session.
 pub(super) struct Connection {
     client: Client,
+    connector: Arc<Connector>,
     memory: Memory,
     settings: Arc<Settings>,
     /// Whether something failed that may hang on this very connection, such as a plan that a migration outdated.
     is_spent: bool,
     limit: AnswerLimit,
+}
+
+impl Connection {
+    fn canceller(&self) -> Canceller {
+        self.connector.canceller(&self.client)
+    }
 }
 
 /// What outlives a transaction.
@@ -129,7 +146,7 @@ impl Manager {
         }
         match self.connector.connect(Some(&format!("-c {MARK}=on")), limit) {
             Ok(mut client) => {
-                let ask = format!("SELECT current_setting('{MARK}', true)");
+                let ask = format!("SELECT pg_catalog.current_setting('{MARK}', true)");
                 let is_ours = value(&client.simple_query(&ask)?).as_deref() == Some("on");
                 Ok((client, is_ours))
             }
@@ -174,7 +191,8 @@ impl ManageConnection for Manager {
             }
             Memory::Server(None)
         };
-        Ok(Connection { client, memory, settings: Arc::clone(&self.settings), is_spent: false, limit })
+        let connector = Arc::clone(&self.connector);
+        Ok(Connection { client, connector, memory, settings: Arc::clone(&self.settings), is_spent: false, limit })
     }
 
     fn is_valid(&self, connection: &mut Connection) -> Result<(), StoreError> {
@@ -218,12 +236,20 @@ impl Session {
         self.begin(STATEMENT_TIMEOUT, |settings| &settings.durable)
     }
 
-    /// A transaction for reports and housekeeping, whose statements may take long.
+    /// A transaction for commands, whose statements may take long and wait for locks as long.
     ///
     /// # Errors
     /// When the connection fails.
     pub fn begin_long(&mut self) -> Result<Tx<'_>, StoreError> {
         self.begin(LONG_STATEMENT_TIMEOUT, |settings| &settings.long)
+    }
+
+    /// A transaction for housekeeping, whose statements may take long but wait for no lock for long.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub fn begin_house(&mut self) -> Result<Tx<'_>, StoreError> {
+        self.begin(LONG_STATEMENT_TIMEOUT, |settings| &settings.house)
     }
 
     /// A read-only transaction that sees one moment of the database.
@@ -235,7 +261,7 @@ impl Session {
     }
 
     fn begin(&mut self, statement: Duration, choose: impl Fn(&Settings) -> &str) -> Result<Tx<'_>, StoreError> {
-        let Connection { client, memory, settings, is_spent, limit } = &mut *self.connection;
+        let Connection { client, memory, settings, is_spent, limit, .. } = &mut *self.connection;
         limit.set(statement + ANSWER_MARGIN);
         let mut inner = client.transaction()?;
         match memory {
@@ -258,6 +284,17 @@ impl Session {
     pub(super) fn execute_alone(&mut self, command: &str) -> Result<(), StoreError> {
         self.connection.limit.set(LONG_STATEMENT_TIMEOUT);
         Ok(self.connection.client.batch_execute(command)?)
+    }
+
+    /// Does `work` on this session; its statements are cancelled once the shutdown has started, or after `limit`.
+    pub(crate) fn interruptible<T>(
+        &mut self,
+        shutdown: &Shutdown,
+        limit: Duration,
+        work: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let canceller = self.connection.canceller();
+        interruptible(&canceller, shutdown, limit, || work(self))
     }
 }
 

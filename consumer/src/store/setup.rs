@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use isitup_shared::config::{PostgresConfig, SchemaName};
 use isitup_shared::secret::Secret;
+use isitup_shared::shutdown::Shutdown;
+use postgres::Client;
 use postgres::error::{DbError, SqlState};
 use postgres_protocol::password::scram_sha_256;
 use refinery::Migration;
@@ -28,6 +30,8 @@ pub struct SetUp {
     pub ingest: String,
     /// Reads the views.
     pub reader: String,
+    /// How many days before today are kept: the storing role may drop no younger ones.
+    pub retention_days: i32,
 }
 
 /// The passwords to give to the roles; who has none here keeps the one there is.
@@ -40,6 +44,13 @@ pub struct RolePasswords {
     /// The reader's.
     pub reader: Option<Secret>,
 }
+
+/// In a schema that others may write to, a function or operator of theirs could be called instead of PostgreSQL's own. So
+/// nothing is looked up anywhere else.
+const TRUSTED_PATH: &str = "search_path TO pg_catalog, pg_temp";
+
+/// How long the printed SQL waits for a lock. Whoever stores queues up behind it; a script cannot try again by itself.
+const SCRIPT_LOCK_TIMEOUT: &str = "2s";
 
 /// A name as SQL has it.
 pub(super) fn quoted(name: &str) -> String {
@@ -60,10 +71,12 @@ impl SetUp {
         let (database, roles) = (quoted(&self.database), self.roles());
         let mut text = format!(
             "-- Run by an administrator: isitup-consumer setup-database | psql \"$ADMIN_URL\" -v ON_ERROR_STOP=1\n\
-             -- Again after each upgrade; what is there already stays as it is.\n\n\
+             -- Again after each upgrade, after a change of consumer.retention, and after a lock timeout, which means that\n\
+             -- somebody reads or writes for long; what is there already stays as it is.\n\n\
+             SET {TRUSTED_PATH};\n\
              {roles}\n\
              SELECT NOT EXISTS (SELECT FROM pg_database WHERE datname = {name}) AS is_new \\gset\n\\if :is_new\n\
-             {create};\n{close};\n\\endif\n{connect}\n\\connect {database}\n\n{schema}\n",
+             {create};\n{close};\n\\endif\n{connect}\n\\connect {database}\nSET {TRUSTED_PATH};\n\n{schema}\n",
             name = literal(&self.database),
             create = self.create_database(),
             close = self.close_database(),
@@ -89,8 +102,9 @@ impl SetUp {
         admin: &PostgresConfig,
         inside: &PostgresConfig,
         passwords: &RolePasswords,
+        shutdown: &Shutdown,
     ) -> Result<Vec<String>, StoreError> {
-        self.apply_all(admin, inside, passwords).map_err(|error| match &error {
+        self.apply_all(admin, inside, passwords, shutdown).map_err(|error| match &error {
             StoreError::Sql(sql) if sql.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
                 let message = sql.as_db_error().map(DbError::message).unwrap_or_default();
                 StoreError::NotReady(format!(
@@ -107,10 +121,11 @@ impl SetUp {
         admin: &PostgresConfig,
         inside: &PostgresConfig,
         passwords: &RolePasswords,
+        shutdown: &Shutdown,
     ) -> Result<Vec<String>, StoreError> {
         let mut done = Vec::new();
         let mut client = store_for(admin)?.connect()?;
-        client.batch_execute(&self.roles())?;
+        run_trusted(&mut client, &self.roles())?;
         let of =
             [(&self.owner, &passwords.owner), (&self.ingest, &passwords.ingest), (&self.reader, &passwords.reader)];
         for (role, password) in of {
@@ -121,23 +136,28 @@ impl SetUp {
             }
             done.push(format!("role {role}{}", if password.is_some() { ", with its password" } else { "" }));
         }
-        let is_there = client.query_opt("SELECT FROM pg_database WHERE datname = $1", &[&self.database])?.is_some();
+        let is_there = self.has_database(&mut client)?;
         if !is_there {
             client.batch_execute(&self.create_database())?;
             client.batch_execute(&self.close_database())?;
         }
-        client.batch_execute(&self.let_in())?;
+        run_trusted(&mut client, &self.let_in())?;
         done.push(format!("database {}{}", self.database, if is_there { ", which was there" } else { ", made" }));
         let store = store_for(inside)?;
         let mut client = store.connect()?;
-        client.batch_execute(&self.make_schema())?;
-        let applied = store.migrate_as(Some(&self.owner))?;
+        run_trusted(&mut client, &self.make_schema())?;
+        let applied = store.migrate_as(Some(&self.owner), shutdown)?;
         done.extend(applied.iter().map(|migration| format!("schema {}: applied {migration}", self.schema.as_str())));
-        let mut tx = client.transaction()?;
-        tx.batch_execute(&self.grants())?;
-        tx.commit()?;
+        run_trusted(&mut client, &self.grants())?;
         done.push(format!("schema {}: the rights of {} and {}", self.schema.as_str(), self.ingest, self.reader));
+        done.push(format!("schema {}: a retention of {} days", self.schema.as_str(), self.retention_days));
         Ok(done)
+    }
+
+    fn has_database(&self, client: &mut Client) -> Result<bool, StoreError> {
+        let mut tx = client.transaction()?;
+        tx.batch_execute(&format!("SET LOCAL {TRUSTED_PATH}"))?;
+        Ok(tx.query_opt("SELECT FROM pg_database WHERE datname = $1", &[&self.database])?.is_some())
     }
 
     fn roles(&self) -> String {
@@ -204,7 +224,10 @@ impl SetUp {
              IF there IS NULL THEN\n        CREATE SCHEMA {schema} AUTHORIZATION {owner};\n    \
              ELSIF there <> {} THEN\n        \
              RAISE EXCEPTION 'the schema belongs to %: give --owner %, and let postgres.url name another user', there, there;\n    \
-             END IF;\nEND\n$$;\n",
+             END IF;\nEND\n$$;\n\
+             -- Whoever may create objects in it can have them called by the owner.\n\
+             REVOKE CREATE ON SCHEMA {schema} FROM PUBLIC;\n\
+             ALTER DEFAULT PRIVILEGES FOR ROLE {owner} REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;\n",
             literal(&self.owner)
         )
     }
@@ -215,7 +238,7 @@ impl SetUp {
         add(
             text,
             &format!(
-                "BEGIN;\nSET LOCAL ROLE {owner};\nSET LOCAL search_path TO {schema};\n\
+                "BEGIN;\nSET LOCAL ROLE {owner};\nSET LOCAL search_path TO {schema}, pg_temp;\n\
                  CREATE TABLE IF NOT EXISTS refinery_schema_history(\n    version INT4 PRIMARY KEY,\n    \
                  name VARCHAR(255),\n    applied_on VARCHAR(255),\n    checksum VARCHAR(255));\nCOMMIT;\n"
             ),
@@ -228,8 +251,8 @@ impl SetUp {
                 text,
                 &format!(
                     "\nSELECT NOT EXISTS (SELECT FROM {schema}.refinery_schema_history WHERE version = {version}) AS is_due \\gset\n\
-                     \\if :is_due\nBEGIN;\nSET LOCAL ROLE {owner};\nSET LOCAL search_path TO {schema};\n\
-                     SET LOCAL client_min_messages TO warning;\n{sql}\n\
+                     \\if :is_due\nBEGIN;\nSET LOCAL ROLE {owner};\nSET LOCAL search_path TO {schema}, pg_temp;\n\
+                     SET LOCAL client_min_messages TO warning;\nSET LOCAL lock_timeout TO '{SCRIPT_LOCK_TIMEOUT}';\n{sql}\n\
                      INSERT INTO refinery_schema_history (version, name, applied_on, checksum)\n\
                      VALUES ({version}, {label}, to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), '{checksum}');\n\
                      COMMIT;\n\\endif\n"
@@ -239,47 +262,57 @@ impl SetUp {
         Ok(())
     }
 
-    /// What each role may do, all else taken back; within a transaction, so that nobody lacks anything meanwhile.
+    /// What each role may do, all else taken back; within a transaction, so that nobody lacks anything meanwhile. And how
+    /// long results are kept.
     fn grants(&self) -> String {
-        let (schema, owner) = (&self.schema, quoted(&self.owner));
+        let (schema, owner, days) = (&self.schema, quoted(&self.owner), self.retention_days);
         let (ingest, reader) = (quoted(&self.ingest), quoted(&self.reader));
-        let mut text = format!(
-            "SET LOCAL ROLE {owner};\nSET LOCAL search_path TO {schema};\n\
-             GRANT USAGE ON SCHEMA {schema} TO {ingest}, {reader};\n\
-             REVOKE ALL ON ALL TABLES IN SCHEMA {schema} FROM {ingest}, {reader};\n"
+        let mut text = format!("SET LOCAL ROLE {owner};\nSET LOCAL search_path TO {schema}, pg_temp;\n");
+        add(&mut text, &rights::revoke_all(&format!("{ingest}, {reader}"), schema));
+        add(&mut text, &format!("GRANT USAGE ON SCHEMA {schema} TO {ingest}, {reader};\n"));
+        add(&mut text, &rights::grant_ingest(&ingest, schema));
+        add(&mut text, &rights::grant_reader(&reader));
+        add(
+            &mut text,
+            &format!(
+                "INSERT INTO retention (keep_days) VALUES ({days})\n    \
+                 ON CONFLICT (only_row) DO UPDATE SET keep_days = excluded.keep_days, recorded_at = now()\n    \
+                 WHERE retention.keep_days <> excluded.keep_days;\n"
+            ),
         );
-        add(&mut text, &rights_of_ingest(&ingest, schema));
-        add(&mut text, &format!("GRANT SELECT ON {} TO {reader};\n", rights::OF_READER));
         text
     }
 }
 
-/// What lets `role`, which is quoted, store.
-fn rights_of_ingest(role: &str, schema: &SchemaName) -> String {
-    let mut text = format!("GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role};\n");
-    for (table, rights) in rights::OF_INGEST {
-        add(&mut text, &format!("GRANT {rights} ON {table} TO {role};\n"));
-    }
-    add(&mut text, &format!("GRANT EXECUTE ON FUNCTION {} TO {role};\n", rights::FUNCTIONS_OF_INGEST.join(", ")));
-    text
+/// Runs commands that an administrator may, in one transaction.
+fn run_trusted(client: &mut Client, commands: &str) -> Result<(), StoreError> {
+    let mut tx = client.transaction()?;
+    tx.batch_execute(&format!("SET LOCAL {TRUSTED_PATH}"))?;
+    tx.batch_execute(commands)?;
+    Ok(tx.commit()?)
 }
 
 impl Store {
-    /// Lets those who store already store in what migrations have added, too. By the owner.
+    /// Lets those who store or read already do so with what migrations have added, too. By the owner.
     pub(super) fn renew_rights(&self, role: Option<&str>) -> Result<(), StoreError> {
-        const STORING: &str = "SELECT DISTINCT pg_get_userbyid(a.grantee)::text
+        const HOLDERS: &str = "SELECT DISTINCT c.relname::text,
+                CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END
              FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a
-             WHERE n.nspname = $1 AND c.relname = 'result' AND a.privilege_type = 'INSERT'
-               AND a.grantee NOT IN (0, c.relowner)";
+             WHERE n.nspname = $1 AND a.grantee <> c.relowner
+               AND (c.relname, a.privilege_type) IN (('result', 'INSERT'), ('uptime', 'SELECT'), ('audit', 'SELECT'))";
         let mut client = self.connect()?;
         let mut tx = client.transaction()?;
         if let Some(role) = role {
             tx.batch_execute(&format!("SET LOCAL ROLE {}", quoted(role)))?;
         }
-        tx.batch_execute(&format!("SET LOCAL search_path TO {}", self.schema()))?;
-        for row in tx.query(STORING, &[&self.schema().as_str()])? {
-            let storing: String = row.try_get(0)?;
-            tx.batch_execute(&rights_of_ingest(&quoted(&storing), self.schema()))?;
+        tx.batch_execute(&format!("SET LOCAL search_path TO {}, pg_temp", self.schema()))?;
+        for row in tx.query(HOLDERS, &[&self.schema().as_str()])? {
+            let (right, holder): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            let grants = match right.as_str() {
+                "result" if holder != "PUBLIC" => rights::grant_ingest(&holder, self.schema()),
+                _ => rights::grant_functions_of_reader(&holder),
+            };
+            tx.batch_execute(&grants)?;
         }
         Ok(tx.commit()?)
     }
