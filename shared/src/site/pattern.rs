@@ -116,11 +116,6 @@ impl Pattern {
         size_of::<Compiled>() + self.0.text.len() + engine
     }
 
-    /// Returns whether both share their memory.
-    pub fn is_shared_with(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
     /// Tells patterns that share their memory from others.
     pub fn address(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
