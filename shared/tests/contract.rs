@@ -1,5 +1,7 @@
 //! The contract as others meet it: the JSON of each type of event, its schema, and what is refused.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "in a test a failed step may well end it, in its helpers too")]
+
 use std::sync::LazyLock;
 use std::{env, fs};
 
