@@ -55,18 +55,29 @@ BEGIN
         $$
     $create$, here, offsets);
 
+    -- Whatever became of the partition before: dropped, detached or about to be detached by hand. Where it is attached,
+    -- nothing is done.
     EXECUTE format($create$
         CREATE OR REPLACE FUNCTION make_result_day(of_day date) RETURNS void
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
         AS $$
         DECLARE
-            partition_name text;
+            partition_name text := 'result_' || to_char(of_day, 'YYYYMMDD');
+            is_detaching boolean;
         BEGIN
             -- Storing makes no day beyond the day after tomorrow.
             IF of_day IS NULL OR of_day NOT BETWEEN '2000-01-01' AND (clock_timestamp() AT TIME ZONE 'UTC')::date + 7 THEN
                 RAISE EXCEPTION 'no day to make: %%', of_day USING ERRCODE = 'invalid_parameter_value';
             END IF;
-            partition_name := 'result_' || to_char(of_day, 'YYYYMMDD');
+            SELECT i.inhdetachpending INTO is_detaching FROM pg_inherits i
+            WHERE i.inhrelid = to_regclass(format('%1$I.%%I', partition_name))
+              AND i.inhparent = to_regclass('%1$I.result');
+            IF FOUND AND NOT is_detaching THEN
+                RETURN;
+            END IF;
+            IF FOUND THEN
+                EXECUTE format('ALTER TABLE %1$I.result DETACH PARTITION %1$I.%%I FINALIZE', partition_name);
+            END IF;
             -- Made by itself, then attached, so that nobody waits.
             EXECUTE format('CREATE TABLE IF NOT EXISTS %1$I.%%I (LIKE %1$I.result INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
                            partition_name);
@@ -147,6 +158,7 @@ BEGIN
     $create$, here);
 END
 $do$;
+COMMENT ON FUNCTION make_result_day IS 'Makes sure that the partition of a day''s results is there, as the owner.';
 COMMENT ON FUNCTION drop_result_day IS 'Drops the partition of a closed day beyond the recorded retention, as the owner.';
 
 -- They run as the owner since a reader of the views may read no table. Their bodies were bound when they were made.
