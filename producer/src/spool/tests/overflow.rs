@@ -120,7 +120,7 @@ fn a_full_spool_drops_the_oldest_ups_first_and_declares_them_all() {
     outcomes.assert_complete(0..count);
     assert_eq!(outcomes.downs, count / 1000, "an outage was dropped while there were ups");
     let spans = &outcomes.spans;
-    assert!(spans.iter().all(|span| span.sites.as_deref() == Some(&["site".to_owned()])), "{spans:?}");
+    assert!(spans.iter().all(|span| span.sites.as_deref() == Some(&["site".into()])), "{spans:?}");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn gaps_that_outlive_their_results_are_joined_when_they_take_too_much() {
     // Kafka holds nothing of it, and nothing of it is a result: spans that nobody could check, as a hanging site makes them.
     let overrun = |second| {
         Draft::new(
-            &Body::Gap(Gap::of_span(GapReason::Overrun, at(second), at(second), Some(vec!["site".to_owned()]))),
+            &Body::Gap(Gap::of_span(GapReason::Overrun, at(second), at(second), Some(["site".into()].into()))),
             Format::Json,
         )
     };
