@@ -115,7 +115,6 @@ impl ProducerConfig {
     }
 }
 
-
 /// An address that answers while the network is well.
 struct Reference(String);
 

@@ -90,7 +90,8 @@ impl<'a> Fleet<'a> {
         let producers = LOCATIONS.map(producer);
         let disk = Mount::tmpfs(&producers[0].spool, "size=96m");
         let (consumers, clock) = (Default::default(), Clockwork::new());
-        let fleet = Self { servers, producers, consumers, disk, clock, pipeline, postgres: proxy, kafka, stalled, hostile };
+        let fleet =
+            Self { servers, producers, consumers, disk, clock, pipeline, postgres: proxy, kafka, stalled, hostile };
         for number in 0..fleet.producers.len() {
             fleet.start_producer(number);
         }
