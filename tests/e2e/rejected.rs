@@ -103,7 +103,7 @@ fn two_retries_beside_a_running_consumer_store_each_message_once() {
     // The database alone finds these, once they get that far.
     for number in [7, 150, 151, 399] {
         messages
-            .insert(number, with(old_check(producer, 10_000), "finished_at", json!("-009999-01-02T00:00:00.000000Z")));
+            .insert(number, with(old_check(producer, 10_000), "finished_at", json!("-009999-06-01T00:00:00.000000Z")));
     }
     let pipeline = having_read("retried_twice", &messages);
     assert_eq!(pipeline.count("rejected WHERE reason LIKE '%older%'"), 404);
