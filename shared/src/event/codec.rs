@@ -267,7 +267,8 @@ const LONGEST_PATH: usize = 100;
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     serde_json::from_str(text).map_err(|error| {
         let again = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(text));
-        let path = again.err().map(|error| error.path().to_string()).filter(|path| path != "." && path.len() <= LONGEST_PATH);
+        let path =
+            again.err().map(|error| error.path().to_string()).filter(|path| path != "." && path.len() <= LONGEST_PATH);
         DecodeError::NotAnEvent(match path {
             Some(path) => format!("{path}: {error}").into(),
             None => error.to_string().into(),
