@@ -187,7 +187,7 @@ fn a_flood_of_poison_does_not_stall_the_partition_behind_it() {
     topic.create();
     // Only the database finds these; each must be searched for among its neighbours.
     let mut messages: Vec<Vec<u8>> = (0..300)
-        .map(|number| with(check(producer, 10_000 + number), "finished_at", json!("-009999-01-02T00:00:00.000000Z")))
+        .map(|number| with(check(producer, 10_000 + number), "finished_at", json!("-009999-06-01T00:00:00.000000Z")))
         .collect();
     messages.push(check(producer, 1).to_string().into_bytes());
     topic.send(0, &messages);

@@ -103,7 +103,7 @@ fn two_retries_beside_a_running_consumer_store_each_message_once() {
     // The database alone finds these, once they get that far.
     for number in [7, 150, 151, 399] {
         messages
-            .insert(number, with(old_check(producer, 10_000), "finished_at", json!("-009999-01-02T00:00:00.000000Z")));
+            .insert(number, with(old_check(producer, 10_000), "finished_at", json!("-009999-06-01T00:00:00.000000Z")));
     }
     let pipeline = having_read("retried_twice", &messages);
     assert_eq!(pipeline.count("rejected WHERE reason LIKE '%older%'"), 404);
@@ -118,7 +118,7 @@ fn two_retries_beside_a_running_consumer_store_each_message_once() {
         .map(|retried| serde_json::from_str::<Value>(&retried.output).unwrap_or_else(|_| panic!("{retried:?}")));
     let sum = |what: &str| outcomes.iter().map(|outcome| outcome[what].as_u64().unwrap()).sum::<u64>();
     pipeline.wait_until_read();
-    assert_eq!(pipeline.count("rejected WHERE reason NOT LIKE '%invalid byte sequence%'"), 0);
+    assert_eq!(pipeline.count("rejected WHERE reason NOT LIKE '%timestamp out of range%'"), 0);
     assert_eq!((pipeline.count("rejected"), pipeline.count("check_result")), (4, 400));
     eventually(&format!("all are counted, where {outcomes:?}"), || {
         sum("stored") + consumer.metric("isitup_rows_stored_total") as u64 == 400

@@ -260,11 +260,15 @@ fn decode_body(type_name: &str, text: &str) -> Result<Body, DecodeError> {
     })
 }
 
+/// Longer paths of fields are of another program, and would leave no room for the reason.
+const LONGEST_PATH: usize = 100;
+
 /// Reads a `T`. Which field is wrong is worth another reading, which only refused messages cost.
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, DecodeError> {
     serde_json::from_str(text).map_err(|error| {
         let again = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(text));
-        let path = again.err().map(|error| error.path().to_string()).filter(|path| path != ".");
+        let path =
+            again.err().map(|error| error.path().to_string()).filter(|path| path != "." && path.len() <= LONGEST_PATH);
         DecodeError::NotAnEvent(match path {
             Some(path) => format!("{path}: {error}").into(),
             None => error.to_string().into(),
