@@ -20,8 +20,9 @@ use super::writer::Writer;
 
 /// A gap whose sites' names take more bytes names none, and means all: it must stay far smaller than what it declares.
 const MOST_SITE_BYTES: usize = 8 << 10;
-/// Gaps of one segment with a span each; when they are more, one span stands for all of them.
-const MOST_SPANS: usize = 16;
+/// Events that a gap with a span of its own stands for, on average of a segment; when they are fewer, one span stands for
+/// all of its gaps.
+const LEAST_RUN: usize = 16;
 /// The part of `max_size` that gaps and the like may take in segments whose results were dropped.
 const ACCOUNTS_PART: u64 = 4;
 
@@ -129,7 +130,7 @@ fn gaps_of(step: &Step, contents: &Contents, dropped: &[Stored]) -> Vec<Gap> {
     }
     let mut gaps = if contents.damaged { lost_of(step, contents, dropped) } else { Vec::new() };
     let runs: Vec<&[Stored]> = dropped.chunk_by(|one, next| one.seq + 1 == next.seq).collect();
-    if runs.len() <= MOST_SPANS {
+    if runs.len() * LEAST_RUN <= dropped.len() + LEAST_RUN * LEAST_RUN {
         gaps.extend(runs.iter().filter_map(|run| Some(Gap { span: span_of(run), ..numbers_of(run)? })));
     } else {
         gaps.extend(runs.iter().filter_map(|run| numbers_of(run)));
