@@ -82,7 +82,11 @@ impl Housekeeping {
         root.register(format!("isitup_housekeeping_{name}"), help, self.last_success.clone());
         let (name, help) = ("oldest_unsummed_hour_age_seconds", "Time since the end of the oldest hour not summed up");
         root.register(format!("isitup_housekeeping_{name}"), help, self.oldest_unsummed_hour_age.clone());
-        root.register("isitup_housekeeping_days_ahead", "Partitions made for days to come", self.days_ahead.clone());
+        root.register(
+            "isitup_housekeeping_partitions_ahead",
+            "Partitions made for days to come",
+            self.days_ahead.clone(),
+        );
         let help = "Tasks of the housekeeping that failed, by step";
         root.register("isitup_housekeeping_failures", help, self.failures.clone());
     }

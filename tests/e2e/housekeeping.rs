@@ -138,7 +138,7 @@ fn one_hour_that_cannot_be_summed_stops_nothing_else() {
     assert_eq!(keeper.metric("isitup_housekeeping_last_success_timestamp_seconds"), 0.0);
     eventually("the metrics say so", || {
         keeper.metric("isitup_housekeeping_oldest_unsummed_hour_age_seconds") > 3600.0
-            && keeper.metric("isitup_housekeeping_days_ahead") == 2.0
+            && keeper.metric("isitup_housekeeping_partitions_ahead") == 2.0
     });
 
     database.run("ALTER TABLE uptime_hour DROP CONSTRAINT refused");
