@@ -179,7 +179,7 @@ fn decode_prints_a_message_of_either_format_and_says_why_another_would_be_reject
     let lines = text(&shown.stdout);
     assert_eq!(shown.status.code(), Some(0), "{shown:?}");
     assert!(
-        lines.starts_with(&format!("check event in Avro, schema c4ffc4ef1433ece6, {} bytes\n", avro.len())),
+        lines.starts_with(&format!("check event in Avro, schema 8838698af18c29c4, {} bytes\n", avro.len())),
         "{lines}"
     );
     assert!(lines.contains("\n  seq           42\n"), "{lines}");

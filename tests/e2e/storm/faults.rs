@@ -190,6 +190,13 @@ fn kafka<'a>(fleet: &'a Fleet<'a>) -> Vec<(&'static str, Fault<'a>)> {
             last(rng, 500..8000);
             servers.resume(broker).unwrap();
         }),
+        fault("the largest message of the topic lowered", move |rng| {
+            let cluster = Cluster::of(servers);
+            // Results of hostile sites are larger, all others smaller.
+            cluster.set_topic(fleet.pipeline.name(), "max.message.bytes", "1600");
+            last(rng, 2000..8000);
+            cluster.set_topic(fleet.pipeline.name(), "max.message.bytes", "1048588");
+        }),
         fault("leaders moved", move |_| {
             Cluster::of(servers).elect_leaders(fleet.pipeline.name(), Election::Preferred);
         }),

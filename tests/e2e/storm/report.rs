@@ -29,7 +29,8 @@ pub(super) struct Report {
 const ALWAYS: [&str; 3] = ["kill -9 of a producer", "restart of a producer", "more checks due than workers can do"];
 
 /// What a fault must have left behind, and what only it explains.
-const TRACES: [(&str, &str); 10] = [
+const TRACES: [(&str, &str); 11] = [
+    ("the largest message of the topic lowered", "record_refused"),
     ("the disk of a spool full", "spool_full"),
     ("a producer that dies at a named point", "producer_down"),
     ("kill -9 of a producer", "producer_down"),
