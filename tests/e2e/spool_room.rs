@@ -108,7 +108,7 @@ fn a_spool_without_room_that_is_restarted_goes_on_when_kafka_acknowledges() {
 fn a_producer_on_a_small_disk_goes_on_when_kafka_is_back() {
     let (site, kafka) = (site::well("hello"), Proxy::kafka(shared_servers().kafka()));
     let pipeline = Pipeline::new("small_disk").broker_behind(kafka.address()).every(Duration::from_millis(200));
-    let url = format!("{}{}", site.url(), "x".repeat(3000));
+    let url = format!("{}?{}", site.url(), "\\".repeat(1500));
     let pipeline = (0..20).fold(pipeline, |pipeline, number| pipeline.site(&format!("wordy {number}"), &url));
     let _disk = Mount::tmpfs(&pipeline.spool(), "size=5m");
     let (producer, _consumer) = (pipeline.producer(), pipeline.consumer());
