@@ -6,9 +6,9 @@ use crate::harness::proxy::{Behaviour, Call, Direction, Moment, Proxy};
 use crate::harness::{Pipeline, Service, eventually, shared_servers, site, within};
 
 /// The consumer's words when a connection ends while a COMMIT is on its way.
-const UNKNOWN: &str = "whether the last transaction was committed is unknown";
+const UNKNOWN: &str = "COMMIT got no answer";
 /// Its words when its view of an offset proves wrong.
-const LETS_GO: &str = "letting go";
+const LETS_GO: &str = "lost the lease on partitions";
 
 fn proxy() -> Proxy {
     Proxy::postgres(shared_servers().postgres_url())
