@@ -43,7 +43,8 @@ fn freezes_at(point: &str) {
     frozen.signal(rustix::process::Signal::CONT);
     let gone_back = || pipeline.count("gone_back");
     // What notices first is the thread that stores, or the one that keeps the leases.
-    let lets_go = || frozen.times_logged("lost the lease on partitions") + frozen.times_logged("partitions held: []") > 0;
+    let lets_go =
+        || frozen.times_logged("lost the lease on partitions") + frozen.times_logged("partitions held: []") > 0;
     eventually("it lets go, or does harm", || lets_go() || gone_back() > 0);
     assert_eq!(gone_back(), 0, "an offset went back");
     eventually("it holds partitions again", || pipeline.count(&others) < 6);
