@@ -59,7 +59,8 @@ fn an_hour_of_everything() -> Writer {
     let fault = || json!({"prober_fault": "no network"});
     let mut writer = Writer::new("a");
     writer.check(0, true, json!({}));
-    writer.check(1, true, json!({"confirmation": 1, "started_at": slot_at(1).after(STEP / 10).to_string()}));
+    let later = |by: u32| slot_at(1).after(STEP / 10 * by).to_string();
+    writer.check(1, true, json!({"confirmation": 1, "started_at": later(1), "finished_at": later(2)}));
     writer.check(1, false, json!({"confirmed": false}));
     writer.check(2, false, fault());
     writer.check(3, false, json!({"maintenance": true}));

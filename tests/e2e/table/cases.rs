@@ -101,7 +101,7 @@ fn up() -> Vec<Case> {
 #[rustfmt::skip]
 fn names() -> Vec<Case> {
     vec![
-        case("a host that is none", "https://a..b/", PLAIN, "- c invalid_url: a..b is no host that can be connected to"),
+        case("a name that no certificate can have", format!("tls://{}.test:443", "x".repeat(64)), PLAIN, "-  invalid_url: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.test is no name that a certificate can have"),
         case("a label that is too long", format!("http://{}.test/", "x".repeat(64)), PLAIN, "- d dns: no such name: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx.test"),
         case("no such name", "http://site.test/", asking(name_server(3, &[])), "- d dns: no such name: site.test"),
         case("a name without an address", "http://site.test/", asking(name_server(0, &[])), "- d dns: site.test has no address"),
