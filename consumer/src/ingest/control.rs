@@ -34,7 +34,7 @@ pub fn try_control(tx: &mut Tx<'_>, scope: &Scope, partition: i32, scheduled_at:
     if stored != RECORDS {
         return Err(StoreError::Vanished("a harmless record").into());
     }
-    let reason = "harmless".to_owned();
+    let reason = "harmless".into();
     let aside = Rejection { partition, offset: -1, raw: b"harmless", reason, number: None, is_doubled: false };
     rejected::insert(tx, &scope.topic, &[aside])?;
     Ok(())

@@ -1,6 +1,6 @@
 //! Messages to events, or to the reason why they are none that can be stored.
 
-use isitup_shared::event::{self, Event};
+use isitup_shared::event::{self, Detail, Event};
 use uuid::Uuid;
 
 use super::plausible::impossible;
@@ -19,8 +19,8 @@ pub struct Record {
 /// Why a message is not stored as an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// The reason, for people.
-    pub reason: String,
+    /// The reason, for people. It may quote the message, or what PostgreSQL quotes of it.
+    pub reason: Detail,
     /// Producer and number, where the message could be read that far.
     pub number: Option<(Uuid, u64)>,
 }
@@ -33,9 +33,9 @@ impl Record {
     }
 
     /// Turns the record into one that is set aside for `reason`.
-    pub fn refuse(&mut self, reason: String) {
+    pub fn refuse(&mut self, reason: impl Into<Detail>) {
         let number = self.content.as_ref().map_or_else(|refusal| refusal.number, |event| Some(number_of(event)));
-        self.content = Err(Refusal { reason, number });
+        self.content = Err(Refusal { reason: reason.into(), number });
     }
 }
 
@@ -44,9 +44,9 @@ pub fn decode(offset: i64, raw: Vec<u8>) -> Record {
     let content = match event::decode(&raw) {
         Ok(event) => match impossible(&event) {
             None => Ok(event),
-            Some(reason) => Err(Refusal { reason, number: Some(number_of(&event)) }),
+            Some(reason) => Err(Refusal { reason: reason.into(), number: Some(number_of(&event)) }),
         },
-        Err(error) => Err(Refusal { reason: error.to_string(), number: event::number_of(&raw) }),
+        Err(error) => Err(Refusal { reason: error.to_string().into(), number: event::number_of(&raw) }),
     };
     Record { offset, raw, content }
 }
@@ -75,7 +75,7 @@ mod tests {
         let record = decode(7, b"\xff\x00".to_vec());
         assert_eq!((record.offset, record.raw.as_slice()), (7, b"\xff\x00".as_slice()));
         assert!(record.content.is_err_and(|refusal| refusal.reason.contains("UTF-8") && refusal.number.is_none()));
-        assert_eq!(refusal("").reason, "empty value");
+        assert_eq!(&*refusal("").reason, "empty value");
     }
 
     #[test]
@@ -88,8 +88,8 @@ mod tests {
     #[test]
     fn a_record_refused_later_keeps_its_number() {
         let mut record = decode(0, gap(5, 9).into_bytes());
-        record.refuse("the database says no".into());
-        let expected = Refusal { reason: "the database says no".into(), number: Some((Uuid::nil(), 5)) };
+        record.refuse("the database says no\u{1b}[2J");
+        let expected = Refusal { reason: "the database says no\u{fffd}[2J".into(), number: Some((Uuid::nil(), 5)) };
         assert_eq!(record.content, Err(expected));
         assert!(record.as_it_came().content.is_ok());
     }

@@ -152,7 +152,8 @@ impl<'a> Writing<'a> {
     }
 
     fn reject_doubled(&mut self, (partition, offset, raw): Origin<'a>, envelope: &Envelope) {
-        let reason = format!("seq {} of producer {} is stored with other content", envelope.seq, envelope.producer_id);
+        let reason =
+            format!("seq {} of producer {} is stored with other content", envelope.seq, envelope.producer_id).into();
         let number = Some(number_of(envelope));
         self.rejections.push(Rejection { partition, offset, raw, reason, number, is_doubled: true });
     }
@@ -278,7 +279,7 @@ fn reject_dropped_days<'a>(
 }
 
 fn rejection<'a>((partition, offset, raw): Origin<'a>, reason: &str, number: Option<(Uuid, u64)>) -> Rejection<'a> {
-    Rejection { partition, offset, raw, reason: reason.to_owned(), number, is_doubled: false }
+    Rejection { partition, offset, raw, reason: reason.into(), number, is_doubled: false }
 }
 
 fn add_producers(tx: &mut Tx<'_>, directory: &mut Directory, events: &[Placed<'_>]) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use isitup_shared::event::Detail;
 use jiff::Timestamp;
 use postgres::Row;
 use uuid::Uuid;
@@ -18,7 +19,7 @@ pub struct Rejection<'a> {
     /// The whole message.
     pub raw: &'a [u8],
     /// Why, for people.
-    pub reason: String,
+    pub reason: Detail,
     /// Producer and number, where the message could be read that far.
     pub number: Option<(Uuid, u64)>,
     /// Whether the number was taken by another payload already.
@@ -74,8 +75,7 @@ pub fn insert(tx: &mut Tx<'_>, topic: &str, rejections: &[Rejection<'_>]) -> Res
     let partitions: Vec<i32> = each().map(|r| r.partition).collect();
     let offsets: Vec<i64> = each().map(|r| r.offset).collect();
     let raws: Vec<&[u8]> = each().map(|r| r.raw).collect();
-    // The reason may quote the message, and text in PostgreSQL cannot hold a NUL.
-    let reasons: Vec<String> = each().map(|r| r.reason.replace('\0', "\\0")).collect();
+    let reasons: Vec<&str> = each().map(|r| r.reason.as_str()).collect();
     let producers: Vec<Option<Uuid>> = each().map(|r| r.number.map(|(id, _)| id)).collect();
     let seqs: Vec<Option<i64>> = each().map(|r| r.number.map(|(_, seq)| super::results::big(seq))).collect();
     let doubled: Vec<bool> = each().map(|r| r.is_doubled).collect();
@@ -229,7 +229,7 @@ pub fn keep(tx: &mut Tx<'_>, id: i64, rejection: &Rejection<'_>) -> Result<(), S
          WHERE rejected_id = $1 AND (reason, producer_id, seq, doubled) IS DISTINCT FROM ($2, $3, $4, $5)",
         &[
             &id,
-            &rejection.reason.replace('\0', "\\0"),
+            &rejection.reason.as_str(),
             &rejection.number.map(|(producer, _)| producer),
             &rejection.number.map(|(_, seq)| super::results::big(seq)),
             &rejection.is_doubled,

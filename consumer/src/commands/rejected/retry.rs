@@ -247,7 +247,7 @@ impl Outcome {
         self.left_to_others = self.left_to_others.saturating_sub(tried);
         self.rejected.extend(rejections.iter().map(|rejection| Stays {
             address: Address { partition: rejection.partition, offset: rejection.offset }.to_string(),
-            reason: rejection.reason.clone(),
+            reason: rejection.reason.to_string(),
         }));
     }
 }
