@@ -1,5 +1,5 @@
 //! The thread that takes events from the spool to Kafka, and forgets only what Kafka has acknowledged, or what is declared gone since
-//! Kafka refuses it for good ([`refused`]).
+//! Kafka refuses it for good (`refused`).
 
 mod lane;
 mod progress;

@@ -84,7 +84,7 @@ impl Progress {
         self.lock().partitions.values().filter(|(since, _)| since.elapsed() >= LIMIT).count()
     }
 
-    /// What keeps events from being published for longer than [`LIMIT`], if something does.
+    /// What keeps events from being published for longer than a minute, if something does.
     pub fn stall(&self, waiting: i64) -> Option<Stall> {
         self.stall_at(Instant::now(), waiting)
     }
